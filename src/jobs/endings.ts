@@ -1,0 +1,130 @@
+import { failpoint } from '../kernel/failpoint.ts';
+import type { JobId } from '../kernel/ids.ts';
+import { RuntimeError } from '../runtime/errors.ts';
+import type { JobContext } from './context.ts';
+import { clearInstance } from './deployment.ts';
+import { JobError } from './errors.ts';
+import { hasEnded, isUp, type Job, type JobReason } from './job.ts';
+import { notEnded } from './job-log.ts';
+import type { JobWaits } from './wait.ts';
+import { CANCELLED, CancelRequest } from './worker.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** Ends jobs because somebody asks: before they run by `cancel`, after that by `stop`; `remove` takes what has ended. */
+export class Endings {
+  readonly #context: JobContext;
+  readonly #pool: WorkerPool;
+  readonly #waits: JobWaits;
+
+  constructor(deps: { context: JobContext; pool: WorkerPool; waits: JobWaits }) {
+    this.#context = deps.context;
+    this.#pool = deps.pool;
+    this.#waits = deps.waits;
+  }
+
+  /** Resolves with the job once it has ended as `cancelled`; `signal` ends the wait, not the cancel. */
+  async cancel(id: JobId, signal?: AbortSignal): Promise<Job> {
+    let isUndone = true;
+    const job = await this.#context.log.change(
+      id,
+      (now) => {
+        if (isUp(now) || hasEnded(now)) throw wrongState(now, 'cancelled', isUp(now) ? '; use Stop' : '');
+        if (this.#pool.isWorkingOn(id)) {
+          return now.desire === 'cancel'
+            ? undefined
+            : { patch: { desire: 'cancel' }, note: 'cancel requested' };
+        }
+        // No worker has it. An attempt that a shutdown cut off may have left a container.
+        isUndone = now.state === 'pending';
+        return { to: 'cancelled', patch: { desire: 'cancel', outcome: CANCELLED } };
+      },
+      'request',
+    );
+    this.#pool.abort(id, new CancelRequest('cancelled on request'));
+    // What cannot be cleared now is a leftover, which the reconcile finds.
+    if (!isUndone) await clearInstance(this.#context, job, false).catch(() => undefined);
+    return hasEnded(job) ? job : this.#whenEnded(id, signal);
+  }
+
+  /** Resolves with the job once the wish is durable; carried out by the supervisor. */
+  stop(id: JobId, options: { graceMs?: number } = {}): Promise<Job> {
+    return this.#context.log.change(
+      id,
+      (now) => {
+        if (now.state === 'stopping') return undefined;
+        if (now.state !== 'running') throw wrongState(now, 'stopped', hasEnded(now) ? '' : '; use Cancel');
+        return { to: 'stopping', patch: { desire: 'stop', stopGraceMs: options.graceMs } };
+      },
+      'request',
+    );
+  }
+
+  /**
+   * The container goes first: should it fail, or the node die, the job is still there to be removed again. So it is
+   * when `signal` ends the wait of a forced one.
+   */
+  async remove(id: JobId, options: { force?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+    let job = this.#context.log.require(id);
+    if (!hasEnded(job)) {
+      if (options.force !== true) throw notEnded(job);
+      job = await this.#end(job, options.signal);
+    }
+    failpoint('during-remove');
+    if (mayHaveInstance(job)) await clearInstance(this.#context, job, false);
+    failpoint('after-remove-before-save');
+    await this.#context.log.remove(id);
+  }
+
+  /** Cancels or stops, whichever the job needs when its turn comes. */
+  async #end(job: Job, signal: AbortSignal | undefined): Promise<Job> {
+    for (;;) {
+      try {
+        if (!isUp(job)) return await this.cancel(job.id, signal);
+        if (job.state === 'stopping') await this.#hurry(job);
+        else await this.stop(job.id);
+        return await this.#whenEnded(job.id, signal);
+      } catch (error) {
+        if (!(error instanceof JobError && error.code === 'invalid_state')) throw error;
+        job = this.#context.log.require(job.id);
+        if (hasEnded(job)) return job;
+      }
+    }
+  }
+
+  /** Whoever forces does not wait for a stop that takes its time. */
+  async #hurry(job: Job): Promise<void> {
+    if (job.instance === undefined) return;
+    await this.#context.driver.stop(job.instance.id, { graceMs: 0 }).catch((error: unknown) => {
+      // The stop under way came first.
+      if (!(error instanceof RuntimeError && error.code === 'not_found')) throw error;
+    });
+  }
+
+  #whenEnded(id: JobId, signal: AbortSignal | undefined): Promise<Job> {
+    return this.#waits.for(id, { until: 'ended', signals: [signal] });
+  }
+}
+
+/**
+ * How a job ends that has no container: it never had one, or that is gone before it ends so. Such a job goes without the
+ * engine; should anything be left all the same, it is a leftover of a removed job, which the reconcile finds.
+ */
+const WITHOUT_INSTANCE: ReadonlySet<JobReason | undefined> = new Set<JobReason>([
+  'cancelled',
+  'queue_timeout',
+  'pull_timeout',
+  'image_not_found',
+  'image_unauthorized',
+  'image_error',
+  'image_missing',
+]);
+
+function mayHaveInstance(job: Job): boolean {
+  return job.instance !== undefined || !WITHOUT_INSTANCE.has(job.outcome?.reason);
+}
+
+function wrongState(job: Job, deed: string, remedy: string): JobError {
+  return new JobError('invalid_state', `job ${job.id} is ${job.state} and cannot be ${deed}${remedy}`, {
+    details: { job_id: job.id, status: job.state },
+  });
+}

@@ -1,0 +1,78 @@
+import type { JobId } from '../kernel/ids.ts';
+import type { InstanceStats, LogChunk, LogsOptions, PullProgress } from '../runtime/driver.ts';
+import type { Job, JobEvent, JobState } from './job.ts';
+import type { JobRequest } from './spec.ts';
+
+/**
+ * What the rest of the node may ask of its jobs. Every method that names a job fails with a `JobError` `not_found`
+ * when there is none; every method that waits, when its caller went away with `cancelled` and when too many wait
+ * with `too_many_waits`; every one that changes something, when the disk is full with `store_full`.
+ */
+export interface Jobs {
+  /**
+   * Accepts a job. Resolves once it is durable, or with `wait_ms` once it runs, has ended, or the time is over, or when
+   * `signal` says that the caller went away.
+   * Fails with `policy_denied`, `idempotency_conflict`, `queue_full`, `draining` or `store_full`, and has then left nothing behind.
+   */
+  create(
+    request: JobRequest,
+    caller: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ job: Job; deduplicated: boolean }>;
+  /** The state alone, on the shortest way. */
+  stateOf(id: JobId): JobState;
+  get(id: JobId): JobSnapshot;
+  /** Newest first. */
+  list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined };
+  /** The newest 1,000 changes of a job, oldest first. */
+  history(id: JobId): JobEvent[];
+  /** Resolves when the job has ended, or is `running` at least; fails with `timeout` or, when the caller left, `cancelled`. */
+  wait(
+    id: JobId,
+    options: { until: 'running' | 'ended'; timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<JobSnapshot>;
+  /** Ends a job that does not run yet; `invalid_state` otherwise. Resolves when it has ended as `cancelled`. */
+  cancel(id: JobId, options?: { signal?: AbortSignal }): Promise<JobSnapshot>;
+  /** Ends a running job; `invalid_state` otherwise. Resolves when the wish is durable. */
+  stop(id: JobId, options?: { graceMs?: number }): Promise<JobSnapshot>;
+  /** Removes an ended job and its container; with `force` ends it first, unless the caller goes away meanwhile. */
+  remove(id: JobId, options?: { force?: boolean; signal?: AbortSignal }): Promise<void>;
+  logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk>;
+  /** One sample of every running job, or of one. Fails with `engine_unavailable` while the engine is away. */
+  stats(id?: JobId, signal?: AbortSignal): Promise<{ job: Job; stats: InstanceStats }[]>;
+  /** Committed changes after `after` (or from now on), in order. Fails with `invalid_state` when they are kept no more. */
+  events(options: { after?: { epoch: number; seq: number }; signal: AbortSignal }): AsyncIterable<JobEvent>;
+  queue(): QueueStats;
+  pause(): void;
+  resume(): void;
+}
+
+/** A job with what is observed beside its record. */
+export interface JobSnapshot {
+  readonly job: Job;
+  /** The engine does not answer, so nobody knows better than the record. */
+  readonly isUnknown: boolean;
+  readonly pull: PullProgress | undefined;
+}
+
+export interface JobFilter {
+  readonly states?: readonly JobState[];
+  readonly idPrefix?: string;
+  readonly name?: string;
+  /** At most 1,000. */
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface QueueStats {
+  /** How many may wait. */
+  readonly queueSize: number;
+  readonly waiting: number;
+  /** Of those, how many wait for their next attempt. */
+  readonly delayed: number;
+  readonly working: number;
+  readonly workerCount: number;
+  readonly running: number;
+  readonly isPaused: boolean;
+  readonly isDraining: boolean;
+}
