@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import type {
+  CreateResult,
+  HealthView,
+  JobDetailView,
+  JobEventView,
+  JobView,
+  LogEntry,
+  QueueStatsView,
+  StatsView,
+} from '../wire.ts';
+import { jobStateField } from './fields.ts';
+
+/**
+ * The wire types once more, as schemas: for the generated reference, and for the tests that hold replies against it.
+ * `omittable` because a member that does not apply is left out, never `undefined`.
+ */
+const omittable = <Schema extends z.ZodType>(schema: Schema) => schema.exactOptional();
+
+const time = z.string().describe('RFC 3339');
+
+const pull = z.strictObject({
+  layers_done: z.int(),
+  layers_total: z.int(),
+  downloaded_bytes: z.int(),
+  total_bytes: z.int(),
+});
+
+const port = z.strictObject({
+  container: z.int(),
+  protocol: z.enum(['tcp', 'udp']),
+  host: z.int(),
+  address: z.string(),
+});
+
+const jobFields = {
+  job_id: z.string(),
+  status: jobStateField,
+  owner: z.string(),
+  name: omittable(z.string()),
+  image: z.string(),
+  attempt: z.int(),
+  restarts: z.int(),
+  priority: z.int(),
+  observation: omittable(z.literal('unknown')),
+  reason: omittable(z.string()),
+  message: omittable(z.string()),
+  exit_code: omittable(z.int()),
+  signal: omittable(z.string()),
+  oom_killed: omittable(z.boolean()),
+  retryable: omittable(z.boolean()),
+  container_id: omittable(z.string()),
+  container_name: z.string(),
+  address: omittable(z.string()),
+  ports: omittable(z.array(port)),
+  labels: omittable(z.record(z.string(), z.string())),
+  pull: omittable(pull),
+  created_at: time,
+  updated_at: time,
+  running_at: omittable(time),
+  finished_at: omittable(time),
+  not_before: omittable(time),
+};
+
+export const jobResult = (): z.ZodType<JobView> => z.strictObject(jobFields);
+
+export const jobDetailResult = (): z.ZodType<JobDetailView> =>
+  z.strictObject({ ...jobFields, spec: z.record(z.string(), z.unknown()) });
+
+export const jobListResult = (): z.ZodType<{ jobs: JobView[]; next_cursor?: string }> =>
+  z.strictObject({ jobs: z.array(jobResult()), next_cursor: omittable(z.string()) });
+
+export const createResult = (): z.ZodType<CreateResult> =>
+  z.strictObject({
+    job_id: z.string(),
+    message: z.literal('Job created successfully'),
+    deduplicated: omittable(z.literal(true)),
+    status: omittable(jobStateField),
+  });
+
+export const eventResult = (): z.ZodType<JobEventView> =>
+  z.strictObject({
+    id: z.string(),
+    job_id: z.string(),
+    type: z.union([jobStateField, z.literal('removed')]),
+    attempt: z.int(),
+    at: time,
+    reason: omittable(z.string()),
+    message: omittable(z.string()),
+    exit_code: omittable(z.int()),
+  });
+
+export const logEntryResult = (): z.ZodType<LogEntry> =>
+  z.strictObject({ stream: z.enum(['stdout', 'stderr']), line: z.string() });
+
+export const statsResult = (): z.ZodType<StatsView> =>
+  z.strictObject({
+    job_id: z.string(),
+    name: omittable(z.string()),
+    cpus: z.number(),
+    memory_bytes: z.number(),
+    memory_limit_bytes: z.number(),
+    network_received_bytes: z.number(),
+    network_sent_bytes: z.number(),
+    block_read_bytes: z.number(),
+    block_written_bytes: z.number(),
+    pids: z.int(),
+  });
+
+export const queueStatsResult = (): z.ZodType<QueueStatsView> =>
+  z.strictObject({
+    queue_size: z.int(),
+    waiting: z.int(),
+    delayed: z.int(),
+    working: z.int(),
+    worker_count: z.int(),
+    running: z.int(),
+    paused: z.boolean(),
+    draining: z.boolean(),
+  });
+
+export const healthResult = (): z.ZodType<HealthView> =>
+  z.strictObject({
+    status: z.enum(['ok', 'degraded']),
+    ready: z.boolean(),
+    version: z.string(),
+    node: z.string(),
+    uptime_ms: z.number(),
+    parts: z.record(
+      z.string(),
+      z.strictObject({ status: z.enum(['ok', 'down']), message: omittable(z.string()) }),
+    ),
+  });

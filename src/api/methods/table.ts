@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import type { RpcMethodName } from '../wire.ts';
+import type { MethodDefinition } from './definition.ts';
+import { defineMethod } from './definition.ts';
+import { noParams } from './fields.ts';
+import * as containerService from './container-service.ts';
+import * as jobService from './job-service.ts';
+import * as queueService from './queue-service.ts';
+import * as systemService from './system-service.ts';
+import { openRpcDocument } from '../open-rpc.ts';
+
+const discover = defineMethod<'rpc.discover'>()({
+  summary: 'This very list of methods, as an OpenRPC document.',
+  scope: 'read',
+  params: noParams,
+  result: () => z.record(z.string(), z.unknown()),
+  errors: [],
+  handle: (_params, deps) => openRpcDocument(METHODS, deps.health().version),
+});
+
+/** The one table of methods: it routes and checks calls, and the reference is made of it. */
+export const METHODS = {
+  'ContainerService.Create': containerService.create,
+  'ContainerService.Status': containerService.status,
+  'ContainerService.Stop': containerService.stop,
+  'ContainerService.Remove': containerService.remove,
+  'ContainerService.Logs': containerService.logs,
+  'ContainerService.Stats': containerService.stats,
+  'JobService.List': jobService.list,
+  'JobService.Get': jobService.get,
+  'JobService.Wait': jobService.wait,
+  'JobService.Cancel': jobService.cancel,
+  'JobService.History': jobService.history,
+  'QueueService.Stats': queueService.stats,
+  'QueueService.Pause': queueService.pause,
+  'QueueService.Resume': queueService.resume,
+  'SystemService.Version': systemService.version,
+  'SystemService.Health': systemService.health,
+  'rpc.discover': discover,
+} satisfies { readonly [Name in RpcMethodName]: unknown } as {
+  readonly [Name in RpcMethodName]: MethodDefinition<Name>;
+};

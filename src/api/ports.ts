@@ -1,0 +1,42 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { InvariantError } from '../kernel/errors.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { HealthView, RpcMethods } from './wire.ts';
+
+/** What the API needs of a logger: facts first, then a constant message. */
+export interface ApiLogger {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+/** What the API counts, and the page of all metrics. Label values come from closed sets. */
+export interface ApiMetrics {
+  /** One call of a JSON-RPC method ended. `method` is `unknown` for a name we do not have; `outcome` is `ok` or a reason. */
+  rpcCall(method: string, outcome: string, durationMs: number): void;
+  /** One HTTP request was answered. `route` is a pattern such as `/v1/jobs/{id}/logs`. */
+  httpRequest(route: string, status: number): void;
+  /** A request was turned away before it reached a route. */
+  refused(reason: string): void;
+  streamOpened(route: string): void;
+  streamClosed(route: string): void;
+  /** The page for `/metrics`. */
+  render(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+export type VersionView = RpcMethods['SystemService.Version']['result'];
+
+export interface ApiDependencies {
+  readonly jobs: Jobs;
+  readonly logger: ApiLogger;
+  readonly metrics: ApiMetrics;
+  readonly clock: Clock;
+  /** The state of the node and its parts, at once and without waiting for any of them. */
+  readonly health: () => HealthView;
+  /** Whether the jobs are not known yet: until they are, only the probes and the metrics are answered. */
+  readonly isStarting: () => boolean;
+  readonly version: () => VersionView | Promise<VersionView>;
+  /** Told of a broken invariant that a request ran into; whoever runs the process decides what becomes of it. */
+  readonly onInvariantError: (error: InvariantError) => void;
+}

@@ -1,0 +1,224 @@
+/**
+ * The API's own shapes, shared by the server and the typed client: what goes over the wire, snake case, times as
+ * RFC 3339 text, durations in ms. Only types: importing this costs nothing.
+ */
+
+export type JobStatus =
+  'pending' | 'pulling' | 'starting' | 'running' | 'stopping' | 'complete' | 'failed' | 'cancelled';
+
+/** A job, as `JobService.Get`, `List` and `/jobs` show it. Fields that do not apply are left out. */
+export interface JobView {
+  job_id: string;
+  status: JobStatus;
+  owner: string;
+  name?: string;
+  image: string;
+  attempt: number;
+  restarts: number;
+  priority: number;
+  /** `unknown` while the engine does not answer. An observation beside the status, never a status. */
+  observation?: 'unknown';
+  reason?: string;
+  message?: string;
+  exit_code?: number;
+  signal?: string;
+  oom_killed?: boolean;
+  retryable?: boolean;
+  container_id?: string;
+  container_name: string;
+  address?: string;
+  ports?: { container: number; protocol: 'tcp' | 'udp'; host: number; address: string }[];
+  labels?: Record<string, string>;
+  /** While the status is `pulling`. */
+  pull?: PullView;
+  created_at: string;
+  updated_at: string;
+  running_at?: string;
+  finished_at?: string;
+  /** When the next attempt or restart begins, where one is due. */
+  not_before?: string;
+}
+
+export interface PullView {
+  layers_done: number;
+  layers_total: number;
+  downloaded_bytes: number;
+  total_bytes: number;
+}
+
+/** `JobService.Get`: with the spec as it was understood; values of `env` are replaced by `***`. */
+export interface JobDetailView extends JobView {
+  spec: Record<string, unknown>;
+}
+
+export interface JobEventView {
+  /** `epoch-seq`; what `Last-Event-ID` takes. */
+  id: string;
+  job_id: string;
+  type: JobStatus | 'removed';
+  attempt: number;
+  at: string;
+  reason?: string;
+  message?: string;
+  exit_code?: number;
+}
+
+export interface CreateParams {
+  image: string;
+  arguments?: string[];
+  env?: Record<string, string>;
+  resources?: { cpu?: number | string; memory?: number | string; pids?: number };
+  name?: string;
+  entrypoint?: string[];
+  labels?: Record<string, string>;
+  ports?: { container: number; host?: number; protocol?: 'tcp' | 'udp'; address?: string }[];
+  working_dir?: string;
+  user?: string;
+  network?: string;
+  restart?: { policy?: 'no' | 'on-failure' | 'always'; max_attempts?: number };
+  stop_signal?: string;
+  stop_timeout?: string | number;
+  healthcheck?: {
+    test?: string[];
+    tcp?: number;
+    interval?: string | number;
+    timeout?: string | number;
+    start_period?: string | number;
+    retries?: number;
+  };
+  pull?: 'missing' | 'always' | 'never';
+  retry?: { attempts?: number; backoff?: string | number };
+  timeouts?: {
+    queue?: string | number;
+    pull?: string | number;
+    start?: string | number;
+    run?: string | number;
+  };
+  priority?: number;
+  idempotency_key?: string;
+  ttl_after_finished?: string | number;
+  wait_ms?: number;
+}
+
+export interface CreateResult {
+  job_id: string;
+  message: 'Job created successfully';
+  /** Only with `idempotency_key`, and only when the job was there already. */
+  deduplicated?: true;
+  /** Only with `wait_ms`: how far it came. */
+  status?: JobStatus;
+}
+
+export interface StatsView {
+  job_id: string;
+  name?: string;
+  cpus: number;
+  memory_bytes: number;
+  memory_limit_bytes: number;
+  network_received_bytes: number;
+  network_sent_bytes: number;
+  block_read_bytes: number;
+  block_written_bytes: number;
+  pids: number;
+}
+
+export interface LogEntry {
+  stream: 'stdout' | 'stderr';
+  line: string;
+}
+
+export interface QueueStatsView {
+  queue_size: number;
+  waiting: number;
+  delayed: number;
+  working: number;
+  worker_count: number;
+  running: number;
+  paused: boolean;
+  draining: boolean;
+}
+
+export interface HealthView {
+  status: 'ok' | 'degraded';
+  ready: boolean;
+  version: string;
+  node: string;
+  uptime_ms: number;
+  parts: Record<string, { status: 'ok' | 'down'; message?: string }>;
+}
+
+/** Every method with its parameters (by name; `[params]` is taken too) and result. */
+export interface RpcMethods {
+  'ContainerService.Create': { params: CreateParams; result: CreateResult };
+  'ContainerService.Status': { params: { job_id: string }; result: { job_id: string; status: JobStatus } };
+  /** Ends a running job. Answers when the stop is durable; `wait_ms` waits for its end. */
+  'ContainerService.Stop': {
+    params: { job_id: string; timeout?: string | number; wait_ms?: number };
+    result: JobView;
+  };
+  /** Removes an ended job and its container. */
+  'ContainerService.Remove': {
+    params: { job_id: string; force?: boolean };
+    result: { job_id: string; removed: true };
+  };
+  'ContainerService.Logs': {
+    params: { job_id: string; tail?: number; since?: string; timestamps?: boolean };
+    /** At most 1,000 lines and 512 KiB, the newest; `truncated` when there was more. */
+    result: { job_id: string; entries: LogEntry[]; truncated: boolean };
+  };
+  /** One sample per running job, or of one job. */
+  'ContainerService.Stats': { params: { job_id?: string }; result: { stats: StatsView[] } };
+  'JobService.List': {
+    params: { states?: JobStatus[]; id_prefix?: string; name?: string; limit?: number; cursor?: string };
+    /** Newest first. */
+    result: { jobs: JobView[]; next_cursor?: string };
+  };
+  'JobService.Get': { params: { job_id: string }; result: JobDetailView };
+  /** Answers when the job has ended (or is `running`, with `until: "running"`); fails with timeout otherwise. */
+  'JobService.Wait': {
+    params: { job_id: string; until?: 'running' | 'ended'; timeout_ms?: number };
+    result: JobView;
+  };
+  'JobService.Cancel': { params: { job_id: string }; result: JobView };
+  'JobService.History': { params: { job_id: string }; result: { job_id: string; events: JobEventView[] } };
+  'QueueService.Stats': { params: Record<string, never>; result: QueueStatsView };
+  'QueueService.Pause': { params: Record<string, never>; result: QueueStatsView };
+  'QueueService.Resume': { params: Record<string, never>; result: QueueStatsView };
+  'SystemService.Version': {
+    params: Record<string, never>;
+    result: { version: string; node_version: string; engine?: string; engine_api_version?: string };
+  };
+  'SystemService.Health': { params: Record<string, never>; result: HealthView };
+  'rpc.discover': { params: Record<string, never>; result: Record<string, unknown> };
+}
+
+export type RpcMethodName = keyof RpcMethods;
+
+/** `error.data` of every JSON-RPC error. */
+export interface RpcErrorData {
+  reason: string;
+  retryable: boolean;
+  retry_after_ms?: number;
+  details: Record<string, unknown>;
+}
+
+/** Our own codes beside the standard five of JSON-RPC 2.0. */
+export const RPC_ERROR_CODES = {
+  parse_error: -32700,
+  invalid_request: -32600,
+  method_not_found: -32601,
+  invalid_params: -32602,
+  internal_error: -32603,
+  not_found: -32001,
+  invalid_state: -32002,
+  unauthenticated: -32003,
+  forbidden: -32004,
+  policy_denied: -32005,
+  timeout: -32006,
+  cancelled: -32007,
+  idempotency_conflict: -32009,
+  queue_full: -32010,
+  image_error: -32012,
+  draining: -32015,
+} as const;
+export type RpcReason = keyof typeof RPC_ERROR_CODES;

@@ -1,0 +1,314 @@
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
+import { METHODS } from './api/methods/table.ts';
+import { createApiServer, type ApiServer } from './api/server.ts';
+import type { HealthView } from './api/wire.ts';
+import type { Config } from './config/settings.ts';
+import type { JobContext } from './jobs/context.ts';
+import { EngineGate } from './jobs/engine-gate.ts';
+import { JobLog } from './jobs/job-log.ts';
+import { JobManager } from './jobs/job-manager.ts';
+import { ContainerSampler, countJobs } from './jobs/job-telemetry.ts';
+import type { JobDefaults } from './jobs/plan.ts';
+import type { JobPolicy } from './jobs/policy.ts';
+import { expiryOf, type RetentionOptions } from './jobs/retention.ts';
+import { systemClock } from './kernel/clock.ts';
+import { CodedError, messageOf } from './kernel/errors.ts';
+import { abortable } from './kernel/single-flight.ts';
+import { SecretBox } from './kernel/secret-box.ts';
+import { loadClusterKey } from './peers/cluster-key.ts';
+import { loadIdentity } from './peers/identity.ts';
+import type { RuntimeDriver } from './runtime/driver.ts';
+import { DockerDriver } from './runtime/docker/docker-driver.ts';
+import { measuredDriver } from './runtime/measured-driver.ts';
+import { SqliteJobStore } from './store/sqlite-job-store.ts';
+import { Health } from './telemetry/health.ts';
+import { subsystemLogger, type Logger } from './telemetry/logger.ts';
+import { Metrics } from './telemetry/metrics.ts';
+
+export const VERSION: string = packageJson.version;
+
+export interface NodeOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** What the node cannot go on after; whoever runs the process ends it. */
+  readonly onFatal: (error: Error) => void;
+  /** Gives the start up: whatever is open is closed, and the start fails with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** In place of Docker, for tests and measurements. */
+  readonly driver?: RuntimeDriver;
+}
+
+/** A running node. */
+export interface Node {
+  readonly address: string;
+  readonly port: number;
+  /**
+   * Accepts nothing new, finishes what is in hand within the grace period, and closes everything; aborting `force`
+   * ends the grace at once. Containers go on running. Twice is as once.
+   */
+  stop(force: AbortSignal): Promise<void>;
+}
+
+/**
+ * Builds every part of a node in the order of their dependencies, and starts them: take the port first, so that one
+ * that is in use is known before anything is deployed, adopt then, and accept last.
+ */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { config, logger, onFatal } = options;
+  const startedMs = performance.now();
+  const clock = systemClock;
+  const dataDir = prepareDataDir(config.data_dir);
+  const identity = loadIdentity(join(dataDir, 'identity.key'));
+  const { clusterId } = loadClusterKey(join(dataDir, 'cluster.key'));
+  const box = new SecretBox(identity.seed);
+  const health = new Health();
+  const metrics = new Metrics({ version: VERSION, methods: Object.keys(METHODS) });
+
+  const parts = new AsyncDisposableStack();
+  try {
+    const store = parts.use(
+      new SqliteJobStore({
+        directory: dataDir,
+        box,
+        onFatal: (error) => {
+          metrics.storeError(error.code);
+          onFatal(error);
+        },
+        onBatch: (seconds, count) => metrics.storeCommit(count, seconds * 1000),
+      }),
+    );
+    const storeHealth = health.register('store', { isRequired: true });
+
+    const driver = parts.use(
+      measuredDriver(
+        options.driver ??
+          new DockerDriver({
+            host: config['docker.host'],
+            callTimeoutMs: config['docker.call_timeout'],
+            // Each job has a limit of its own.
+            pullTimeoutMs: Number.POSITIVE_INFINITY,
+            pullInactivityMs: config['docker.pull_inactivity'],
+          }),
+        (call, outcome, durationMs) => metrics.engineCall(call, outcome, durationMs),
+      ),
+    );
+    const engineHealth = health.register('docker', { isRequired: true });
+    const gate = new EngineGate({ driver, clock });
+    gate.subscribe((isAvailable) => {
+      metrics.engineUp(isAvailable);
+      logger[isAvailable ? 'info' : 'warn'](
+        isAvailable ? { engine: gate.info?.name } : { reason: gate.failure },
+        isAvailable ? 'engine available' : 'engine unavailable; jobs wait for it',
+      );
+    });
+
+    const retention = retentionOf(config);
+    const log = new JobLog(
+      { owner: identity.nodeId, expiryOf: (job) => expiryOf(job, retention) },
+      { store, clock },
+    );
+    parts.use(countJobs(log, metrics));
+    const context: JobContext = {
+      driver,
+      gate,
+      log,
+      clock,
+      logger: subsystemLogger(logger, 'jobs'),
+      telemetry: metrics,
+      box,
+      cluster: clusterId,
+      owner: identity.nodeId,
+      defaults: defaultsOf(config),
+      settleMs: config.settle_time,
+      pulls: new Map(),
+    };
+    const jobs = new JobManager(
+      {
+        workerCount: config.worker_count,
+        queueSize: config.queue_size,
+        maxRunning: config.max_running,
+        policy: policyOf(config),
+        retention,
+        reconcileIntervalMs: config.reconcile_interval,
+        reapGraceMs: config.reap_grace,
+        maxWaitMs: config['limits.wait'],
+      },
+      { context, store },
+    );
+    parts.defer(() => jobs.close());
+    const jobsHealth = health.register('jobs', { isRequired: true });
+    let isStarting = true;
+    const sampler = new ContainerSampler({ jobs, telemetry: metrics });
+    metrics.watch({
+      queue: () => jobs.queue(),
+      jobsByState: () => jobs.countByState(),
+      sampleContainers: () => sampler.refresh(),
+    });
+
+    const healthView = (): HealthView => {
+      if (store.hasSpace) storeHealth.ok();
+      else storeHealth.down('the disk is full: nothing new is admitted');
+      if (gate.failure === undefined) engineHealth.ok(gate.info?.name);
+      else engineHealth.down(gate.failure);
+      const { status, ready, parts: partViews } = health.report();
+      const uptime = Math.round(performance.now() - startedMs);
+      const view = { version: VERSION, node: identity.nodeId, uptime_ms: uptime };
+      return { status, ready, ...view, parts: { ...partViews } };
+    };
+    const api: ApiServer = createApiServer(apiOptionsOf(config), {
+      jobs,
+      logger: subsystemLogger(logger, 'api'),
+      metrics,
+      clock,
+      health: healthView,
+      isStarting: () => isStarting,
+      version: () => ({
+        version: VERSION,
+        node_version: process.versions.node,
+        ...(gate.info === undefined
+          ? {}
+          : { engine: gate.info.name, engine_api_version: gate.info.apiVersion }),
+      }),
+      onInvariantError: onFatal,
+    });
+
+    parts.defer(() => api.close({ graceMs: 0 }));
+    const { address, port } = await listen(api, config);
+    await abortable(jobs.start(), options.signal ?? new AbortController().signal);
+    isStarting = false;
+    jobsHealth.ok();
+    warnOfAccess(config, logger);
+    logger.info({ address, port, node: identity.nodeId, data_dir: dataDir, version: VERSION }, 'node is up');
+
+    let stopping: Promise<void> | undefined;
+    const stop = async (force: AbortSignal): Promise<void> => {
+      health.drain();
+      logger.info({ waiting: jobs.queue().waiting, working: jobs.queue().working }, 'node drains');
+      const graceMs = config.grace_period;
+      await Promise.all([jobs.drain(force), api.close({ graceMs, signal: force })]);
+      await parts.disposeAsync();
+      logger.info({}, 'node is down');
+    };
+    return { address, port, stop: (force) => (stopping ??= stop(force)) };
+  } catch (error) {
+    await parts.disposeAsync();
+    throw error;
+  }
+}
+
+/** What keeps a node from starting, and its user can mend. */
+export class StartError extends CodedError<'data_dir_unusable' | 'address_unusable'> {
+  override readonly name = 'StartError';
+}
+
+async function listen(api: ApiServer, config: Config): Promise<{ address: string; port: number }> {
+  const { listen_address: host, port } = config;
+  try {
+    return await api.listen();
+  } catch (error) {
+    const remedy =
+      (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        ? `port ${port} is in use by another program; stop it, or choose another port with --port`
+        : 'choose another address with --listen-address or another port with --port';
+    throw new StartError(
+      'address_unusable',
+      `cannot listen on ${host} port ${port} (${messageOf(error)}): ${remedy}`,
+      { cause: error, details: { address: host, port } },
+    );
+  }
+}
+
+function prepareDataDir(dataDir: string): string {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StartError(
+      'data_dir_unusable',
+      `data dir ${dataDir} cannot be used (${messageOf(error)}); give the user write access to it, or choose another with --data-dir`,
+      { cause: error },
+    );
+  }
+  return dataDir;
+}
+
+function defaultsOf(config: Config): JobDefaults {
+  return {
+    memoryBytes: config['defaults.memory'],
+    cpus: config['defaults.cpu'],
+    pids: config['defaults.pids'],
+    network: config['docker.network'],
+    pull: config['docker.pull'],
+    stopTimeoutMs: config['defaults.stop_timeout'],
+    queueTimeoutMs: config['defaults.queue_timeout'],
+    pullTimeoutMs: config['docker.pull_timeout'],
+    startTimeoutMs: config['defaults.start_timeout'],
+    runTimeoutMs: config['defaults.run_timeout'],
+    retryAttempts: config['defaults.retry_attempts'],
+    retryBackoffMs: config['defaults.retry_backoff'],
+  };
+}
+
+function policyOf(config: Config): JobPolicy {
+  return {
+    networks: [config['docker.network'], 'none', ...config['policy.networks']],
+    publishAddresses: config['policy.publish_addresses'],
+    registries: config['policy.registries'],
+    maxMemoryBytes: config['policy.max_memory'],
+    maxCpus: config['policy.max_cpu'],
+    maxPids: config['policy.max_pids'],
+  };
+}
+
+function retentionOf(config: Config): RetentionOptions {
+  return {
+    keepCount: config['retention.count'],
+    keepMs: config['retention.age'],
+    tombstoneMs: config['retention.tombstones'],
+  };
+}
+
+function apiOptionsOf(config: Config): Parameters<typeof createApiServer>[0] {
+  const certFile = config['tls.cert_file'];
+  const keyFile = config['tls.key_file'];
+  const tls = certFile !== undefined && keyFile !== undefined;
+  return {
+    listenAddress: config.listen_address,
+    port: config.port,
+    ...(tls ? { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile) } } : {}),
+    access: {
+      mode: config['auth.mode'] === 'none' ? 'none' : 'token',
+      tokens: config['auth.tokens'],
+      trustedNetworks: config['auth.trusted_networks'],
+      allowedHosts: config['auth.allowed_hosts'],
+      allowedOrigins: config['auth.allowed_origins'],
+    },
+    limits: {
+      maxBodyBytes: config['limits.body'],
+      maxBatchItems: config['limits.batch'],
+      maxNesting: config['limits.nesting'],
+      maxHeaderBytes: config['limits.headers'],
+      maxHeaderCount: config['limits.header_count'],
+      maxUrlBytes: config['limits.url'],
+      headersTimeoutMs: config['limits.headers_timeout'],
+      requestTimeoutMs: config['limits.request_timeout'],
+      keepAliveTimeoutMs: config['limits.keep_alive'],
+      maxConnections: config['limits.connections'],
+      maxConnectionsPerAddress: config['limits.connections_per_address'],
+      maxStreams: config['limits.streams'],
+    },
+  };
+}
+
+function warnOfAccess(config: Config, logger: Logger): void {
+  if (config['auth.mode'] === 'none') {
+    logger.warn(
+      {},
+      'auth.mode is none: whoever reaches this node controls its Docker Engine, and so its host',
+    );
+  } else if (config['auth.tokens'].length === 0) {
+    logger.info({}, 'no token is configured: only clients on this host are served');
+  }
+}
