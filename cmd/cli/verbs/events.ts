@@ -1,0 +1,113 @@
+import type { RpcClient } from '../../../src/api/client.ts';
+import type { JobEventView } from '../../../src/api/wire.ts';
+import type { Cli, DefineVerb } from '../cli.ts';
+import { UsageError } from '../cli-error.ts';
+import {
+  addClientOptions,
+  clientOf,
+  outputFormat,
+  type ClientOptions,
+  type OutputFormat,
+} from '../client-options.ts';
+import { eventDetails, eventListColumns } from '../event-columns.ts';
+import { isAfter } from '../follow/job-events.ts';
+import { STATUS_STYLES } from '../job-columns.ts';
+import { JOB_ARGUMENT, resolveJobId, shortIds } from '../job-ids.ts';
+import { wholeNumber } from '../option-values.ts';
+import { printRows, printValue } from '../output.ts';
+import { timeOfDay } from '../screen/format.ts';
+import { printable } from '../screen/printable.ts';
+import { truncate } from '../screen/text-width.ts';
+
+interface EventsOptions extends ClientOptions {
+  readonly follow?: true;
+  readonly sinceId?: string;
+  readonly limit: number;
+}
+
+/** Jobs whose history is read at once. */
+const DEFAULT_JOBS = 20;
+const MAX_JOBS = 100;
+
+export const defineEvents: DefineVerb = (command, cli) => {
+  command
+    .description(
+      'Print what happened to the newest jobs, or to one; with --follow, what happens to jobs from now on. Each event has an id, and following can go on where it stopped.',
+    )
+    .argument('[job]', JOB_ARGUMENT)
+    .option('-f, --follow', 'print events as they happen, until Ctrl-C')
+    .option('--since-id <id>', 'only what came after this event, such as 1-42')
+    .option(
+      '--limit <count>',
+      'without --follow: look at so many of the newest jobs',
+      wholeNumber(1, MAX_JOBS),
+      DEFAULT_JOBS,
+    );
+  addClientOptions(command);
+  command.action((job: string | undefined) => events(job, command.opts<EventsOptions>(), cli));
+};
+
+async function events(text: string | undefined, options: EventsOptions, cli: Cli): Promise<void> {
+  const format = outputFormat(options, cli);
+  if (options.sinceId !== undefined && !/^\d{1,15}-\d{1,15}$/.test(options.sinceId)) {
+    throw new UsageError(`--since-id ${JSON.stringify(options.sinceId)} is not the id of an event`);
+  }
+  const client = clientOf(options, cli);
+  const jobId = text === undefined ? undefined : await resolveJobId(client, text);
+  if (options.follow === true) return followEvents(client, jobId, options, { cli, format });
+  const found = await history(client, jobId, options);
+  const ids = shortIds(found.map(({ job_id }) => job_id));
+  await printRows(cli, format, found, eventListColumns(ids, found));
+}
+
+/** The oldest first. Removed jobs have no history any more. */
+async function history(
+  client: RpcClient,
+  jobId: string | undefined,
+  { limit, sinceId }: EventsOptions,
+): Promise<readonly JobEventView[]> {
+  const ids =
+    jobId === undefined
+      ? (await client.call('JobService.List', { limit })).jobs.map(({ job_id }) => job_id)
+      : [jobId];
+  const found: JobEventView[] = [];
+  for (const job_id of ids) found.push(...(await client.call('JobService.History', { job_id })).events);
+  return found
+    .filter(({ id }) => sinceId === undefined || isAfter(id, sinceId))
+    .sort((a, b) => (isAfter(a.id, b.id) ? 1 : -1));
+}
+
+async function followEvents(
+  client: RpcClient,
+  jobId: string | undefined,
+  { sinceId }: EventsOptions,
+  { cli, format }: { readonly cli: Cli; readonly format: OutputFormat },
+): Promise<void> {
+  const note = (text: string): void => void cli.terminal.err.write(`${printable(text)}\n`);
+  const stream = client.streamEvents({
+    follow: true,
+    ...(sinceId !== undefined && { lastEventId: sinceId }),
+    onBroken: (error) => note(`${error.message}; trying again`),
+  });
+  let isFirst = true;
+  for await (const message of stream) {
+    if (message.kind === 'reset') {
+      // Beginning now is what was asked for; anything else is a gap that whoever reads on should know of.
+      if (!isFirst || sinceId !== undefined) note(`events are missing here: ${message.message}`);
+    } else if (jobId === undefined || message.event.job_id === jobId) {
+      await (format === 'table' ? printLine(cli, message.event) : printValue(cli, 'ndjson', message.event));
+    }
+    isFirst = false;
+  }
+}
+
+/** Widths are fixed: nobody knows what is still to come. */
+async function printLine(cli: Cli, event: JobEventView): Promise<void> {
+  const { out } = cli.terminal;
+  const shown = `${timeOfDay(event.at)}  ${event.job_id}  `;
+  const details = printable([event.id, eventDetails(event)].join('  '));
+  const type = event.type.padEnd(9);
+  const room = out.width === undefined ? undefined : out.width - shown.length - type.length - 2;
+  const cut = room === undefined ? details : truncate(details, room);
+  await out.write(`${printable(shown)}${out.paint(STATUS_STYLES[event.type], printable(type))}  ${cut}\n`);
+}
