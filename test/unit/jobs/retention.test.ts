@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../../src/kernel/clock.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { ROUND_SIZE, enforceRetention } from '../../../src/jobs/retention.ts';
+import { RuntimeError } from '../../../src/runtime/errors.ts';
+import { JobHarness } from '../../support/job-harness.ts';
+
+const OPTIONS = { keepCount: 0, keepMs: 3_600_000, tombstoneMs: 3_600_000 };
+/** Rounds follow one another without a pause. */
+const HURRIED: Clock = { ...systemClock, after: (_delayMs, action) => systemClock.after(1, action) };
+
+describe('retention', () => {
+  it('goes on past what cannot be removed, and comes back to it', async () => {
+    await using harness = await JobHarness.start({ options: { queueSize: 2 * ROUND_SIZE } });
+    harness.jobs.pause();
+    const jobs = await Promise.all(Array.from({ length: ROUND_SIZE + 1 }, () => harness.create()));
+    for (const { id } of jobs) await harness.jobs.cancel(id);
+    const stuck = new Set(harness.store.expiredJobs(0, 0, ROUND_SIZE));
+    const tries = new Map<string, number>();
+    let isMended = false;
+    const stop = new AbortController();
+    const rounds = enforceRetention(
+      { clock: HURRIED },
+      harness.store,
+      OPTIONS,
+      async (id) => {
+        tries.set(id, (tries.get(id) ?? 0) + 1);
+        if (stuck.has(id) && !isMended) throw new RuntimeError('engine_error', 'device is busy');
+        await harness.log.remove(id);
+      },
+      stop.signal,
+    );
+    await expect.poll(() => harness.store.jobs({ limit: 1_000 })).toHaveLength(ROUND_SIZE);
+    await expect.poll(() => Math.min(...[...stuck].map((id) => tries.get(id) ?? 0))).toBeGreaterThan(1);
+    isMended = true;
+    await expect.poll(() => harness.store.jobs({ limit: 1_000 })).toEqual([]);
+    stop.abort(new Error('enough'));
+    await expect(rounds).rejects.toThrow('enough');
+  });
+
+  it.each([
+    ['was cancelled while it waited', {}, 'cancelled'],
+    ['found no worker', { timeouts: { queue: 1 } }, 'failed'],
+  ] as const)('removes a job that %s without the engine', async (_what, spec, state) => {
+    await using harness = await JobHarness.start();
+    harness.jobs.pause();
+    const { id } = await harness.create(spec);
+    if (state === 'cancelled') await harness.jobs.cancel(id);
+    await harness.reach(id, state);
+    harness.fake.setAvailable(false);
+    await harness.jobs.remove(id);
+    expect(harness.log.get(id)).toBeUndefined();
+  });
+});
