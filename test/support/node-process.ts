@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +10,7 @@ import Docker from 'dockerode';
 import type { RpcMethodName, RpcMethods } from '../../src/api/wire.ts';
 import { type SettingKey, variableOf } from '../../src/config/settings.ts';
 import { loadIdentity } from '../../src/peers/identity.ts';
+import { freePort } from './free-port.ts';
 import { waitFor } from './wait-for.ts';
 
 /** The program a user starts. */
@@ -51,7 +51,7 @@ export class RpcFailure extends Error {
 
 /** A node may need so long until it answers on a busy machine, ms. */
 const READY_TIMEOUT_MS = 30_000;
-const REMOVAL_TIMEOUT_MS = 20_000;
+const REMOVAL_TIMEOUT_MS = 45_000;
 const RPC_TIMEOUT_MS = 30_000;
 
 /**
@@ -309,13 +309,4 @@ export async function httpCall(port: number, call: HttpCall): Promise<HttpReply>
   outgoing.on('error', reject);
   outgoing.end(body);
   return promise;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

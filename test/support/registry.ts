@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { follow } from './docker.ts';
+import { freePort } from './free-port.ts';
 
 export interface RegistryCredentials {
   readonly username: string;
@@ -17,7 +17,7 @@ export const REGISTRY_CREDENTIALS: RegistryCredentials = { username: 'tester', p
 /** The same, as the registry's file of users has it (bcrypt, at the least cost). */
 const HTPASSWD = 'tester:$2b$04$yjuyZmorOWgMfPX/VvpCJuGnChGs1oD7K428CJqY.xrC7w0M.C/aq\n';
 
-const START_DEADLINE_MS = 15_000;
+const START_DEADLINE_MS = 60_000;
 
 /** A real registry (Debian's docker-registry) on a free loopback port, with a directory of its own. */
 export class TestRegistry implements AsyncDisposable {
@@ -45,7 +45,7 @@ export class TestRegistry implements AsyncDisposable {
   /** `auth`: only those who present `REGISTRY_CREDENTIALS` are served. */
   static async start(docker: Docker, options: { auth?: boolean } = {}): Promise<TestRegistry> {
     const directory = await mkdtemp(join(tmpdir(), 'cm-registry-'));
-    const port = await findFreePort();
+    const port = await freePort();
     await mkdir(join(directory, 'data'));
     await writeFile(join(directory, 'htpasswd'), HTPASSWD);
     await writeFile(join(directory, 'config.yml'), config(directory, port, options.auth === true));
@@ -113,14 +113,4 @@ function config(directory: string, port: number, hasAuth: boolean): string {
     `storage: { filesystem: { rootdirectory: ${join(directory, 'data')} } }\n` +
     `http: { addr: '127.0.0.1:${port}' }\n${auth}`
   );
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

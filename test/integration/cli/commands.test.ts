@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cli, CliProcess } from './cli-process.ts';
-import { freePort } from '../../support/node-process.ts';
+import { freePort } from '../../support/free-port.ts';
 import { StubError, stubJob, StubNode } from './stub-node.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cm-cli-'));
