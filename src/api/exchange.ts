@@ -40,7 +40,11 @@ export class Exchange implements Call {
     if (this.#abort === undefined) {
       const abort = new AbortController();
       this.#abort = abort;
-      const leave = (): void => abort.abort(new DOMException('the client went away', 'AbortError'));
+      const leave = (): void => {
+        // One that was answered has nothing left to be given up, and an abort costs as much as a request.
+        if (this.response.writableFinished) return;
+        abort.abort(new DOMException('the client went away', 'AbortError'));
+      };
       if (this.response.destroyed) leave();
       else this.response.once('close', leave);
     }

@@ -39,6 +39,7 @@ export class RpcRoute {
   readonly #bodies: BodyReader;
   /** At most one per request under way. */
   #replies: Reply[] = [];
+  #isReading = false;
   readonly #deps: Pick<ApiDependencies, 'metrics' | 'clock'>;
 
   constructor(limits: ApiLimits, endpoint: RpcEndpoint, deps: Pick<ApiDependencies, 'metrics' | 'clock'>) {
@@ -64,8 +65,14 @@ export class RpcRoute {
     if (exchange.expectsContinue) response.writeContinue();
     this.#bodies.read(request, (body) => {
       if (body === undefined) this.#refuseBody(exchange);
-      else this.#endpoint.handle(body, exchange, (status, text) => this.#reply(exchange, status, text));
+      else this.#carryOut(body, exchange);
     });
+  }
+
+  #carryOut(body: Buffer, exchange: Exchange): void {
+    this.#isReading = true;
+    this.#endpoint.handle(body, exchange, (status, text) => this.#reply(exchange, status, text));
+    this.#isReading = false;
   }
 
   /**
@@ -74,7 +81,9 @@ export class RpcRoute {
    */
   #reply({ response }: Exchange, status: number, text: string): void {
     this.#replies.push({ response, status, text });
-    if (this.#replies.length === 1) setImmediate(this.#sendReplies);
+    if (this.#replies.length !== 1) return;
+    if (this.#isReading) setImmediate(this.#sendReplies);
+    else process.nextTick(this.#sendReplies);
   }
 
   readonly #sendReplies = (): void => {

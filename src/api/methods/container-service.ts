@@ -16,8 +16,10 @@ export const create = defineMethod<'ContainerService.Create'>()({
   params: jobSpecSchema,
   result: createResult,
   errors: ['policy_denied', 'idempotency_conflict', 'queue_full', 'image_error', 'draining'],
-  handle: async (request, deps, { caller, signal }) => {
-    const { job, deduplicated } = await deps.jobs.create(request, caller.name, { signal });
+  handle: async (request, deps, call) => {
+    // Only who waits can leave: without that, nobody needs to be told of it.
+    const options = request.wait_ms === undefined ? {} : { signal: call.signal };
+    const { job, deduplicated } = await deps.jobs.create(request, call.caller.name, options);
     return {
       job_id: job.id,
       message: 'Job created successfully' as const,
