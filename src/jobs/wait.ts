@@ -4,24 +4,30 @@ import type { JobContext } from './context.ts';
 import { JobError } from './errors.ts';
 import { hasEnded, isUp, type Job } from './job.ts';
 
-/** Most callers that wait at once: each has a timer, and hears of every change. */
+/** Most callers that wait at once: each has a timer. */
 export const MAX_WAITS = 10_000;
 /** When one who waits in vain for a place may come again, ms. */
 const RETRY_AFTER_MS = 1_000;
 
 type Until = 'running' | 'ended';
-type WaitContext = Pick<JobContext, 'log' | 'clock'>;
+
+/** Hears of every change to the job that is waited for; `undefined` when it was removed. */
+type Waiter = (after: Job | undefined) => void;
 
 /** Lets callers wait for jobs: so many at once, each only so long. */
 export class JobWaits {
-  readonly #context: WaitContext;
+  readonly #context: Pick<JobContext, 'log' | 'clock'>;
   readonly #maxWaitMs: number;
+  readonly #waiters = new Map<JobId, Set<Waiter>>();
   #count = 0;
 
   /** `maxWaitMs`: longest that anybody waits, whatever they ask for. */
-  constructor(maxWaitMs: number, context: WaitContext) {
+  constructor(maxWaitMs: number, context: Pick<JobContext, 'log' | 'clock'>) {
     this.#maxWaitMs = maxWaitMs;
     this.#context = context;
+    context.log.subscribe((event, after) => {
+      for (const waiter of this.#waiters.get(event.jobId) ?? []) waiter(after);
+    });
   }
 
   /**
@@ -41,10 +47,54 @@ export class JobWaits {
     using linked = new LinkedSignal(options.signals.filter((signal) => signal !== undefined));
     try {
       const limitMs = Math.min(timeoutMs, this.#maxWaitMs);
-      return await change(this.#context, id, { until, timeoutMs: limitMs, signal: linked.signal });
+      return await this.#change(id, { until, timeoutMs: limitMs, signal: linked.signal });
     } finally {
       this.#count -= 1;
     }
+  }
+
+  #change(id: JobId, options: { until: Until; timeoutMs: number; signal: AbortSignal }): Promise<Job> {
+    const { until, timeoutMs, signal } = options;
+    return new Promise((resolve, reject) => {
+      const cleanUp = new DisposableStack();
+      const settle = (action: () => void): void => {
+        cleanUp.dispose();
+        action();
+      };
+      const fail = (error: JobError): void => settle(() => reject(error));
+      const onAbort = (): void => {
+        const reason: unknown = signal.reason;
+        fail(reason instanceof JobError ? reason : new JobError('cancelled', 'the caller went away'));
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      cleanUp.defer(() => signal.removeEventListener('abort', onAbort));
+      cleanUp.use(
+        this.#context.clock.after(timeoutMs, () => {
+          const status = this.#context.log.get(id)?.state;
+          const message = `job ${id} is ${status ?? 'gone'} after ${timeoutMs} ms`;
+          fail(new JobError('timeout', message, { details: { job_id: id, status }, retryable: true }));
+        }),
+      );
+      cleanUp.use(
+        this.#listen(id, (after) => {
+          if (after === undefined)
+            fail(new JobError('not_found', 'job not found', { details: { job_id: id } }));
+          else if (isThere(after, until)) settle(() => resolve(after));
+        }),
+      );
+    });
+  }
+
+  #listen(id: JobId, waiter: Waiter): Disposable {
+    const waiters = this.#waiters.get(id) ?? new Set();
+    this.#waiters.set(id, waiters.add(waiter));
+    return {
+      [Symbol.dispose]: () => {
+        waiters.delete(waiter);
+        if (waiters.size === 0) this.#waiters.delete(id);
+      },
+    };
   }
 }
 
@@ -58,42 +108,4 @@ function noPlace(): JobError {
 
 function isThere(job: Job, until: Until): boolean {
   return hasEnded(job) || (until === 'running' && isUp(job));
-}
-
-function change(
-  context: WaitContext,
-  id: JobId,
-  options: { until: Until; timeoutMs: number; signal: AbortSignal },
-): Promise<Job> {
-  const { until, timeoutMs, signal } = options;
-  return new Promise((resolve, reject) => {
-    const cleanUp = new DisposableStack();
-    const settle = (action: () => void): void => {
-      cleanUp.dispose();
-      action();
-    };
-    const fail = (error: JobError): void => settle(() => reject(error));
-    const onAbort = (): void => {
-      const reason: unknown = signal.reason;
-      fail(reason instanceof JobError ? reason : new JobError('cancelled', 'the caller went away'));
-    };
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    cleanUp.defer(() => signal.removeEventListener('abort', onAbort));
-    cleanUp.use(
-      context.clock.after(timeoutMs, () => {
-        const status = context.log.get(id)?.state;
-        const message = `job ${id} is ${status ?? 'gone'} after ${timeoutMs} ms`;
-        fail(new JobError('timeout', message, { details: { job_id: id, status }, retryable: true }));
-      }),
-    );
-    cleanUp.use(
-      context.log.subscribe((event, after) => {
-        if (event.jobId !== id) return;
-        if (after === undefined)
-          fail(new JobError('not_found', 'job not found', { details: { job_id: id } }));
-        else if (isThere(after, until)) settle(() => resolve(after));
-      }),
-    );
-  });
 }
