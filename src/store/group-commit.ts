@@ -10,8 +10,8 @@ interface Entry {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** Set by a run of the operation. */
-  result?: unknown;
-  error?: { readonly thrown: unknown };
+  result: unknown;
+  error: { readonly thrown: unknown } | undefined;
 }
 
 /** Most operations in one transaction: bounds how long one commit holds up the event loop. */
@@ -35,8 +35,8 @@ export interface GroupCommitOptions {
 }
 
 /**
- * Many writers, one fsync: whatever is asked for in one turn of the event loop becomes one transaction, with a
- * savepoint each, so that one that throws spoils no neighbour.
+ * Many writers, one fsync: whatever is asked for in one turn of the event loop becomes one transaction. An operation may
+ * run more than once: when one of them throws, all are undone, and run again so that it spoils no neighbour.
  */
 export class GroupCommit {
   readonly #database: DatabaseSync;
@@ -74,6 +74,8 @@ export class GroupCommit {
         onCommitted: options.onCommitted as Entry['onCommitted'],
         resolve: resolve as Entry['resolve'],
         reject,
+        result: undefined,
+        error: undefined,
       });
       this.#schedule();
     });
@@ -122,8 +124,8 @@ export class GroupCommit {
   /** Undefined when the batch is on disk; otherwise why nothing of it is. */
   #tryBatch(batch: readonly Entry[]): StoreError | undefined {
     try {
-      this.#begin.run();
-      for (const entry of batch) this.#runOperation(entry);
+      // A savepoint costs as much as what it guards, and next to none is ever needed.
+      if (!this.#runTogether(batch)) this.#runApart(batch);
       this.#options.beforeCommit();
       failpoint('before-commit');
       this.#commit.run();
@@ -155,18 +157,41 @@ export class GroupCommit {
     this.#options.afterRollback();
   }
 
-  #runOperation(entry: Entry): void {
-    delete entry.error;
-    this.#savepoint.run();
-    try {
-      entry.result = entry.operation();
-    } catch (error) {
-      // A failure of the disk is everybody's; a refusal is the operation's own.
-      if (translateSqliteError(error, this.#options.file) instanceof StoreError) throw error;
-      entry.error = { thrown: error };
-      this.#undo.run();
+  /** Runs everything in one transaction. False when an operation threw: then nothing of the others is left, either. */
+  #runTogether(batch: readonly Entry[]): boolean {
+    this.#begin.run();
+    for (const entry of batch) {
+      entry.error = undefined;
+      try {
+        entry.result = entry.operation();
+      } catch (error) {
+        this.#requireOwnFault(error);
+        this.#rollBack();
+        return false;
+      }
     }
-    this.#release.run();
+    return true;
+  }
+
+  /** Runs everything in one transaction, with a savepoint each: one that throws spoils no neighbour. */
+  #runApart(batch: readonly Entry[]): void {
+    this.#begin.run();
+    for (const entry of batch) {
+      this.#savepoint.run();
+      try {
+        entry.result = entry.operation();
+      } catch (error) {
+        this.#requireOwnFault(error);
+        entry.error = { thrown: error };
+        this.#undo.run();
+      }
+      this.#release.run();
+    }
+  }
+
+  /** A failure of the disk is everybody's; a refusal is the operation's own. */
+  #requireOwnFault(error: unknown): void {
+    if (translateSqliteError(error, this.#options.file) instanceof StoreError) throw error;
   }
 
   #settle(batch: readonly Entry[]): void {

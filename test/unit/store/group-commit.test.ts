@@ -103,7 +103,8 @@ describe('group commit', () => {
     expect(outcomes[1]).toMatchObject({ reason: { message: 'changed its mind' } });
     expect(stored()).toEqual([1, 3]);
     expect(heard).toEqual([1, 3]);
-    expect(trace).toEqual(['before', 'committed']);
+    // Once together, and then each for itself.
+    expect(trace).toEqual(['undone', 'before', 'committed']);
   });
 
   it(`takes ${MAX_BATCH} operations at most into one commit`, async () => {
