@@ -15,7 +15,7 @@ export type NewJob = Pick<Job, 'id' | 'spec' | 'caller' | 'idempotencyKey'> &
 /** What an insert met: room, the job itself, or what is left of it. */
 export type Inserted =
   | { readonly kind: 'inserted'; readonly job: Job }
-  | { readonly kind: 'exists'; readonly job: Job; readonly specHash: string }
+  | { readonly kind: 'exists'; readonly job: Job; readonly specHash: string | undefined }
   | { readonly kind: 'removed'; readonly tombstone: Tombstone };
 
 /** `before` is undefined for a new job, `after` for a removed one. */
@@ -80,12 +80,18 @@ export class JobLog {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** `isNewId`: the id was made for this job, by chance, so that no other can have had it and none is looked for. */
-  insert(draft: NewJob, specHash: string, { isNewId = false } = {}): Promise<Inserted> {
+  /**
+   * `specHash`: the spec's fingerprint, where the job has an idempotency key. `isNewId`: the id was made for this job, by chance, so that no other can
+   * have had it and none is looked for.
+   */
+  insert(
+    draft: NewJob,
+    { specHash, isNewId = false }: { specHash?: string; isNewId?: boolean } = {},
+  ): Promise<Inserted> {
     const operation = (writer: JobWriter): Inserted & { event?: JobEvent } => {
       const existing = isNewId ? undefined : this.#current(draft.id);
       if (existing !== undefined) {
-        return { kind: 'exists', job: existing, specHash: writer.specHash(draft.id) ?? '' };
+        return { kind: 'exists', job: existing, specHash: writer.specHash(draft.id) };
       }
       const tombstone = isNewId ? undefined : this.#store.tombstone(draft.id);
       if (tombstone !== undefined) return { kind: 'removed', tombstone };
@@ -158,7 +164,7 @@ export class JobLog {
         id,
         epoch: event.epoch,
         seq: event.seq,
-        specHash: writer.specHash(id) ?? '',
+        specHash: writer.specHash(id),
         state: before.state,
         removedAtMs: event.atMs,
       });

@@ -53,14 +53,14 @@ export interface WriteOptions<T> {
 export interface JobWriter {
   /** The next place in the owner's log. */
   nextSeq(): number;
-  insertJob(job: Job, specHash: string, expiresAtMs: number | undefined): void;
+  insertJob(job: Job, specHash: string | undefined, expiresAtMs: number | undefined): void;
   updateJob(job: Job, expiresAtMs: number | undefined): void;
   appendEvent(event: JobEvent): void;
   /** Forgets all events of a job but the newest `MAX_HISTORY`. */
   trimHistory(id: JobId): void;
   /** Removes the job and its history, and leaves a tombstone. */
   bury(tombstone: Tombstone): void;
-  /** The fingerprint that was stored with a job's spec. */
+  /** The fingerprint that was stored with a job's spec: of those with an idempotency key, to tell whether it is the same. */
   specHash(id: JobId): string | undefined;
 }
 
@@ -72,7 +72,7 @@ export interface Tombstone {
   readonly id: JobId;
   readonly epoch: number;
   readonly seq: number;
-  readonly specHash: string;
+  readonly specHash: string | undefined;
   readonly state: JobState;
   readonly removedAtMs: number;
 }

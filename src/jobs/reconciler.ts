@@ -2,7 +2,7 @@ import type { InstanceId } from '../kernel/ids.ts';
 import type { InstanceSummary, InstanceView, RuntimeEvent } from '../runtime/driver.ts';
 import { RuntimeError } from '../runtime/errors.ts';
 import { classify, type Verdict } from './classify.ts';
-import { specHashOf, type JobContext } from './context.ts';
+import type { JobContext } from './context.ts';
 import { instanceOf } from './deployment.ts';
 import { outcomeOfExit } from './failure.ts';
 import { isEngineAway } from './engine-gate.ts';
@@ -104,7 +104,7 @@ export class Reconciler {
     const view = await this.#context.driver.inspect(summary.id);
     if (view === undefined) return;
     const draft = importedJob(view, mark);
-    const inserted = await this.#context.log.insert(draft, specHashOf(this.#context.box, draft.spec));
+    const inserted = await this.#context.log.insert(draft);
     if (inserted.kind !== 'inserted') return;
     this.#context.logger.warn(
       { job_id: mark.job, container_id: view.id },

@@ -60,22 +60,24 @@ export class Submissions {
   async #accept(spec: JobSpec, caller: string, idempotencyKey: string | undefined): Promise<Submitted> {
     checkPolicy(spec, this.#policy);
     const { box, clock, log } = this.#context;
-    const specHash = specHashOf(box, spec);
     if (idempotencyKey === undefined) {
       const draft = { id: newJobId(clock.wallMs()), spec, caller, idempotencyKey };
-      return this.#insert(draft, specHash, { isNewId: true });
+      return this.#insert(draft, undefined);
     }
+    const specHash = specHashOf(box, spec);
     const id = jobIdOfKey(caller, idempotencyKey);
     // Known already: answered even when the queue is full or the node drains.
     const known = log.get(id);
     if (known !== undefined) return deduplicate(known, specHashOf(box, known.spec), specHash);
-    return this.#insert({ id, spec, caller, idempotencyKey }, specHash, { isNewId: false });
+    return this.#insert({ id, spec, caller, idempotencyKey }, specHash);
   }
 
-  async #insert(draft: NewJob, specHash: string, options: { isNewId: boolean }): Promise<Submitted> {
+  /** `specHash` is undefined for a job without a key. */
+  async #insert(draft: NewJob, specHash: string | undefined): Promise<Submitted> {
     this.#pool.reserve();
     try {
-      const inserted = await this.#context.log.insert(draft, specHash, options);
+      const options = specHash === undefined ? { isNewId: true } : { specHash };
+      const inserted = await this.#context.log.insert(draft, options);
       if (inserted.kind === 'inserted') return { job: inserted.job, deduplicated: false };
       if (inserted.kind === 'exists') return deduplicate(inserted.job, inserted.specHash, specHash);
       throw keyOfRemoved(draft.id, inserted.tombstone.specHash === specHash);
@@ -90,7 +92,7 @@ export class Submissions {
   }
 }
 
-function deduplicate(job: Job, knownHash: string, specHash: string): Submitted {
+function deduplicate(job: Job, knownHash: string | undefined, specHash: string | undefined): Submitted {
   if (knownHash === specHash) return { job, deduplicated: true };
   throw new JobError(
     'idempotency_conflict',

@@ -17,7 +17,7 @@ export interface JobRow {
   readonly name: string | null;
   readonly created_at: number;
   readonly expires_at: number | null;
-  readonly spec_hash: string;
+  readonly spec_hash: string | null;
   readonly spec: string;
   readonly body: string;
   readonly checksum: number;
@@ -174,7 +174,7 @@ export interface TombstoneRow {
   readonly epoch: number;
   readonly seq: number;
   readonly state: string;
-  readonly spec_hash: string;
+  readonly spec_hash: string | null;
   readonly removed_at: number;
   readonly checksum: number;
 }
@@ -190,7 +190,7 @@ export function decodeTombstone(row: TombstoneRow, source: RowSource): Tombstone
     epoch: row.epoch,
     seq: row.seq,
     state: row.state as Tombstone['state'],
-    specHash: row.spec_hash,
+    specHash: row.spec_hash ?? undefined,
     removedAtMs: row.removed_at,
   };
 }

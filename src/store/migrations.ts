@@ -5,7 +5,7 @@
 export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE jobs (
-    id TEXT NOT NULL,
+    id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -13,11 +13,10 @@ export const MIGRATIONS: readonly string[] = [
     name TEXT,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    spec_hash TEXT NOT NULL,
+    spec_hash TEXT,
     spec TEXT NOT NULL,
     body TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (id, owner)
+    checksum INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX jobs_by_age ON jobs (created_at, id);
   CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL;
@@ -37,7 +36,7 @@ export const MIGRATIONS: readonly string[] = [
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     state TEXT NOT NULL,
-    spec_hash TEXT NOT NULL,
+    spec_hash TEXT,
     removed_at INTEGER NOT NULL,
     checksum INTEGER NOT NULL
   ) STRICT;

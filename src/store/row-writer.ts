@@ -21,6 +21,12 @@ interface Change {
   readonly expiresAtMs: number | undefined;
 }
 
+/** A spec as it is stored, and its fingerprint. */
+interface SpecText {
+  readonly text: string;
+  readonly hash: string | null;
+}
+
 /**
  * Turns jobs, events and tombstones into rows, inside the transaction of the one who calls. Changes of jobs are kept
  * until `flush`: a job that goes through several states in one transaction is written once, as it is at the end.
@@ -30,7 +36,7 @@ export class RowWriter implements JobWriter {
   readonly #statements: Statements;
   readonly #source: RowSource;
   #changes: Change[] = [];
-  readonly #specTexts = new WeakMap<Job['spec'], { text: string; hash: string }>();
+  readonly #specTexts = new WeakMap<Job['spec'], SpecText>();
 
   constructor(statements: Statements, source: RowSource, nextSeq: () => number) {
     this.#statements = statements;
@@ -38,9 +44,10 @@ export class RowWriter implements JobWriter {
     this.nextSeq = nextSeq;
   }
 
-  insertJob(job: Job, specHash: string, expiresAtMs: number | undefined): void {
+  insertJob(job: Job, specHash: string | undefined, expiresAtMs: number | undefined): void {
     failpoint('before-insert');
-    this.#specTexts.set(job.spec, { text: encodeSpec(job.spec, this.#source.box, job.id), hash: specHash });
+    const text = encodeSpec(job.spec, this.#source.box, job.id);
+    this.#specTexts.set(job.spec, { text, hash: specHash ?? null });
     const row = this.#rowOf(job, expiresAtMs);
     this.#statements.insertJob.run(
       row.id, row.owner, row.epoch, row.seq, row.state, row.name, row.created_at, row.expires_at,
@@ -83,7 +90,7 @@ export class RowWriter implements JobWriter {
   }
 
   bury(tombstone: Tombstone): void {
-    const { id, epoch, seq, state, specHash, removedAtMs } = tombstone;
+    const { id, epoch, seq, state, specHash = null, removedAtMs } = tombstone;
     const row = { id, epoch, seq, state, spec_hash: specHash, removed_at: removedAtMs };
     // There is no row left that an earlier change of the same transaction could be written to.
     this.#changes.push({ id, job: undefined, expiresAtMs: undefined });
@@ -96,7 +103,8 @@ export class RowWriter implements JobWriter {
   }
 
   specHash(id: JobId): string | undefined {
-    return (this.#statements.specHash.get(id) as { spec_hash: string } | undefined)?.spec_hash;
+    const row = this.#statements.specHash.get(id) as Pick<JobRow, 'spec_hash'> | undefined;
+    return row?.spec_hash ?? undefined;
   }
 
   #rowOf(job: Job, expiresAtMs: number | undefined): JobRow {
@@ -119,7 +127,7 @@ export class RowWriter implements JobWriter {
   }
 
   /** The spec's stored text never changes; it is read back once per spec object, for the checksum. */
-  #specTextOf(job: Job): { text: string; hash: string } {
+  #specTextOf(job: Job): SpecText {
     let known = this.#specTexts.get(job.spec);
     if (known === undefined) {
       const row = this.#statements.job.get(job.id) as unknown as JobRow;

@@ -33,7 +33,7 @@ export async function submit(
   const id = newJobId(Date.now());
   acks.tried(id);
   const draft = { id, spec: someSpec(index, bigArguments), caller: 'local', idempotencyKey: undefined };
-  const inserted = await log.insert(draft, `hash-${index}`);
+  const inserted = await log.insert(draft, { specHash: `hash-${index}` });
   if (inserted.kind !== 'inserted') throw new Error(`${id} was there already`);
   acks.acked({ id, seq: inserted.job.seq, type: 'pending' });
   return id;
