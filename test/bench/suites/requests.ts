@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { RpcClient } from '../../../src/api/client.ts';
 import { Child } from '../child.ts';
 import type { BareReply } from '../children/bare-http.ts';
+import type { BareStoreStart } from '../children/bare-store.ts';
 import type { NodeStart } from '../children/node.ts';
 import { interleave } from '../measure/interleave.ts';
 import { rowOf, type Row } from '../measure/row.ts';
+import { median } from '../measure/statistics.ts';
+import { formatFigure } from '../report/table.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 import { postRepeatedly } from '../wrk.ts';
 
@@ -45,9 +48,35 @@ export const create: Suite = {
     const { waiting } = await target.client.call('QueueService.Stats', {});
     if (waiting < answered)
       throw new Error(`${answered} Creates were answered, but only ${waiting} jobs wait`);
+    context.note(await durabilityAlone(context, body));
     return [row];
   },
 };
+
+/** How much of the distance to the baseline is the disk's, whoever stands in front of it. */
+async function durabilityAlone(context: BenchContext, body: string): Promise<string> {
+  const directory = mkdtempSync(join(context.workDir, 'bare-store-'));
+  await using store = new Child('bare-store', context);
+  await using bare = new Child('bare-http', context);
+  const start: BareStoreStart = { directory, spec: SPEC };
+  const storePort = await store.ask<number>('listen', start);
+  const barePort = await bare.ask<number>('listen', { headers: [], text: '{}' } satisfies BareReply);
+  const load = async (port: number): Promise<number> => {
+    const url = `http://127.0.0.1:${port}/jrpc`;
+    const what = { url, body, connections: CONNECTIONS, seconds: ROUND_SECONDS };
+    return (await postRepeatedly(what, context.workDir)).perSecond;
+  };
+  const rounds = await interleave({
+    rounds: context.isQuick ? 3 : 7,
+    warmUps: 1,
+    ours: () => load(storePort),
+    baseline: () => load(barePort),
+    onRound: (done, total) => context.progress.step(`durability alone, round ${done + 1} of ${total}`),
+  });
+  const perSecond = formatFigure(median(rounds.map((round) => round.ours)), '/s');
+  const ratio = median(rounds.map((round) => round.ours / round.baseline)).toFixed(2);
+  return `bare node:http that commits the rows of a Create and does nothing else: ${perSecond}, ratio ${ratio}`;
+}
 
 interface Target extends AsyncDisposable {
   readonly port: number;
