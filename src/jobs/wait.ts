@@ -1,5 +1,4 @@
 import type { JobId } from '../kernel/ids.ts';
-import { LinkedSignal } from '../kernel/linked-signal.ts';
 import type { JobContext } from './context.ts';
 import { JobError } from './errors.ts';
 import { hasEnded, isUp, type Job } from './job.ts';
@@ -44,17 +43,19 @@ export class JobWaits {
     if (isThere(now, until)) return now;
     if (this.#count >= MAX_WAITS) throw noPlace();
     this.#count += 1;
-    using linked = new LinkedSignal(options.signals.filter((signal) => signal !== undefined));
     try {
-      const limitMs = Math.min(timeoutMs, this.#maxWaitMs);
-      return await this.#change(id, { until, timeoutMs: limitMs, signal: linked.signal });
+      return await this.#change(id, until, Math.min(timeoutMs, this.#maxWaitMs), options.signals);
     } finally {
       this.#count -= 1;
     }
   }
 
-  #change(id: JobId, options: { until: Until; timeoutMs: number; signal: AbortSignal }): Promise<Job> {
-    const { until, timeoutMs, signal } = options;
+  #change(
+    id: JobId,
+    until: Until,
+    timeoutMs: number,
+    signals: readonly (AbortSignal | undefined)[],
+  ): Promise<Job> {
     return new Promise((resolve, reject) => {
       const cleanUp = new DisposableStack();
       const settle = (action: () => void): void => {
@@ -62,13 +63,13 @@ export class JobWaits {
         action();
       };
       const fail = (error: JobError): void => settle(() => reject(error));
-      const onAbort = (): void => {
-        const reason: unknown = signal.reason;
-        fail(reason instanceof JobError ? reason : new JobError('cancelled', 'the caller went away'));
-      };
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      cleanUp.defer(() => signal.removeEventListener('abort', onAbort));
+      for (const signal of signals) {
+        if (signal === undefined) continue;
+        if (signal.aborted) return fail(abortedBy(signal));
+        const onAbort = (): void => fail(abortedBy(signal));
+        signal.addEventListener('abort', onAbort, { once: true });
+        cleanUp.defer(() => signal.removeEventListener('abort', onAbort));
+      }
       cleanUp.use(
         this.#context.clock.after(timeoutMs, () => {
           const status = this.#context.log.get(id)?.state;
@@ -104,6 +105,11 @@ function noPlace(): JobError {
     retryable: true,
     retryAfterMs: RETRY_AFTER_MS,
   });
+}
+
+function abortedBy(signal: AbortSignal): JobError {
+  const reason: unknown = signal.reason;
+  return reason instanceof JobError ? reason : new JobError('cancelled', 'the caller went away');
 }
 
 function isThere(job: Job, until: Until): boolean {

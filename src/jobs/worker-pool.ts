@@ -23,6 +23,9 @@ interface Waiting {
 const RETRY_AFTER_PER_JOB_MS = 200;
 const MAX_RETRY_AFTER_MS = 30_000;
 
+/** Why a job is no longer in the queue. One for all: an error made for each would cost more than the rest of it. */
+const LEFT = new Error('left the queue');
+
 /**
  * The workers, and the bound in front of them: p-queue has none of its own. A job waits here, or is worked on with an
  * AbortController of its own; a worker is held until `work` settles.
@@ -129,7 +132,7 @@ export class WorkerPool {
       this.#delayed -= 1;
       waiting.timer[Symbol.dispose]();
     }
-    waiting.leave.abort();
+    waiting.leave.abort(LEFT);
     return true;
   }
 
