@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { chromium, type Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PATIENCE } from '../../support/patience.ts';
 import { startApi } from './api-harness.ts';
 
 /** Chromium asks nobody but the pages of the test. */
@@ -70,7 +71,7 @@ describe('A4: a page of another origin, in a real browser', () => {
     );
     // Opaque replies hide from the page that it was refused; nothing else came through.
     expect(new Set(outcomes)).toEqual(new Set(['failed', '0 opaque']));
-    await expect.poll(() => api.refused.length).toBeGreaterThan(CONTENT_TYPES.length);
+    await expect.poll(() => api.refused.length, PATIENCE).toBeGreaterThan(CONTENT_TYPES.length);
     expect(api.rpcCalls).toEqual([]);
     await page.close();
   });

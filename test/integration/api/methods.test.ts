@@ -220,11 +220,7 @@ describe('JobService', () => {
     const call = request({ port: api.port, path: '/jrpc', method: 'POST', agent: false });
     call.on('error', () => undefined);
     call.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: paramsOf(job_id) }));
-    await until(
-      'the request has arrived',
-      () => call.socket?.bytesWritten !== undefined && call.socket.bytesWritten > 0,
-    );
-    await rpc(api.port, 'ContainerService.Status', { job_id });
+    await until('the wait has arrived', () => api.jobs.waiting === 1);
     call.destroy();
     await until('the wait was given up', () => api.jobs.abandonedWaits === 1);
   });

@@ -10,6 +10,11 @@ async function created(port: number): Promise<string> {
   return result?.['job_id'] as string;
 }
 
+/** Far less than the grace of 20 s, and more than a busy machine needs. */
+const SOON_MS = 10_000;
+/** So that nothing but the end of the server ends a connection soon. */
+const PATIENT = { headersTimeoutMs: 60_000, requestTimeoutMs: 60_000, keepAliveTimeoutMs: 60_000 };
+
 const STATS = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'QueueService.Stats' });
 
 describe('an orderly end', () => {
@@ -43,14 +48,14 @@ describe('an orderly end', () => {
     await until('both are open', () => jobs.subscribers === 1 && jobs.logOptions.length === 1);
     const startedAtMs = performance.now();
     await server.close({ graceMs: 20_000 });
-    expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(SOON_MS);
     const [events, logs] = await Promise.all(texts);
     expect(events).toMatch(/: the node is stopping\n\n$/);
     expect(logs).toBe('line\n');
   });
 
   test('idle and silent connections do not hold it up', async () => {
-    const { server, port } = await startApi();
+    const { server, port } = await startApi({ limits: PATIENT });
     const silent = connect(port, '127.0.0.1');
     const kept = connect(port, '127.0.0.1');
     for (const socket of [silent, kept]) {
@@ -61,7 +66,7 @@ describe('an orderly end', () => {
     await once(kept, 'data');
     const startedAtMs = performance.now();
     await server.close({ graceMs: 20_000 });
-    expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(SOON_MS);
   });
 
   test.each(['the grace is over', 'the signal says so'])('what hangs is destroyed when %s', async (why) => {
@@ -76,7 +81,7 @@ describe('an orderly end', () => {
     const closing = server.close({ graceMs: isByTime ? 300 : 20_000, signal: abort.signal });
     if (!isByTime) abort.abort();
     await closing;
-    expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(SOON_MS);
     await failed;
     await until('the wait was given up', () => jobs.abandonedWaits === 1);
   });

@@ -32,7 +32,7 @@ test('over TLS a client is served, and let go at the end', async () => {
   expect(JSON.parse(text)).toMatchObject({ id: 1, result: { paused: false } });
   const startedAtMs = performance.now();
   await server.close({ graceMs: 20_000 });
-  expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+  expect(performance.now() - startedAtMs).toBeLessThan(10_000);
 });
 
 test('without TLS nothing is answered there', async () => {
@@ -49,10 +49,11 @@ test('who never begins the handshake is let go, in time and at the end', async (
   };
   const short = await startApi({ tls, limits: { headersTimeoutMs: 200 } });
   const first = open(short.port);
-  await until('the server let go', first.isClosed, 3_000);
-  const long = await startApi({ tls });
+  // Not only after the 5 s that are the default.
+  await until('the server let go', first.isClosed, 4_000);
+  const long = await startApi({ tls, limits: { headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 } });
   const second = open(long.port);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await long.server.close({ graceMs: 100 });
-  await until('the server let go', second.isClosed, 3_000);
+  await until('the server let go', second.isClosed);
 });
