@@ -55,6 +55,9 @@ export const TEST_OPTIONS: JobManagerOptions = {
 /** The image every test may use; the fake engine has it. */
 export const TEST_IMAGE = 'test';
 
+/** What a change of a job is waited for: a disk may be slow, and the reason be told before the test's own time is over. */
+const REACH_MS = 15_000;
+
 export interface HarnessOptions {
   readonly driver?: RuntimeDriver;
   readonly directory?: string;
@@ -123,12 +126,12 @@ export class JobHarness implements AsyncDisposable {
   }
 
   /** Resolves with the job once it is in `state`. */
-  async reach(id: JobId, state: JobState, timeoutMs = 10_000): Promise<Job> {
+  async reach(id: JobId, state: JobState, timeoutMs = REACH_MS): Promise<Job> {
     return this.until(id, (job) => job.state === state, `job ${id} to be ${state}`, timeoutMs);
   }
 
   /** Resolves with the job once `condition` holds for it. */
-  async until(id: JobId, condition: (job: Job) => boolean, what: string, timeoutMs = 10_000): Promise<Job> {
+  async until(id: JobId, condition: (job: Job) => boolean, what: string, timeoutMs = REACH_MS): Promise<Job> {
     const now = this.log.get(id);
     if (now !== undefined && condition(now)) return now;
     const { promise, resolve, reject } = Promise.withResolvers<Job>();

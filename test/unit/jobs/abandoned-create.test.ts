@@ -13,12 +13,12 @@ test('a name that an abandoned create still holds is waited for, and its contain
   expect(driver.instances.size).toBe(1);
 });
 
-test('a name that stays taken by nobody fails the job in the end', async () => {
+test('a name that stays taken by nobody fails the job in the end', { timeout: 60_000 }, async () => {
   const driver = fakeEngine();
   await using harness = await JobHarness.start({ driver });
   driver.failNext('create', new RuntimeError('name_conflict', 'the name is in use'), 100);
   const job = await harness.create();
-  expect(await harness.reach(job.id, 'failed', 20_000)).toMatchObject({
+  expect(await harness.reach(job.id, 'failed', 50_000)).toMatchObject({
     outcome: { reason: 'name_conflict' },
   });
 });

@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { JobError } from '../../../src/jobs/errors.ts';
 import { JobHarness } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 describe('admission', () => {
   it('refuses the job beyond the queue size before any side effect, with limit, depth and when to come again', async () => {
     await using harness = await JobHarness.start({ options: { workerCount: 1, queueSize: 1 } });
     using _blocked = harness.fake.hang('create');
     const working = await harness.create();
-    await expect.poll(() => harness.jobs.queue().working).toBe(1);
+    await expect.poll(() => harness.jobs.queue().working, PATIENCE).toBe(1);
     const waiting = await harness.create();
     const before = harness.store.lastSeq;
     const refusal = await harness.create().catch((error: unknown) => error);

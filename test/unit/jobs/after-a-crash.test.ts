@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { fakeEngine, JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 test('what was begun before a restart goes before what waits, so that no more run than may', async () => {
   const driver = fakeEngine();
@@ -10,7 +11,9 @@ test('what was begun before a restart goes before what waits, so that no more ru
   const first = await JobHarness.start({ driver, ...options });
   const hang = driver.hang('inspect');
   const begun = await first.create();
-  await expect.poll(() => [...driver.instances.values()].map(({ state }) => state)).toEqual(['running']);
+  await expect
+    .poll(() => [...driver.instances.values()].map(({ state }) => state), PATIENCE)
+    .toEqual(['running']);
   const waiting = await first.create({ priority: 10 });
   expect(first.log.require(begun.id).state).toBe('starting');
 
@@ -37,7 +40,7 @@ test('a leftover that the engine cannot remove keeps nobody else from being look
   driver.failNext('remove', new RuntimeError('engine_error', 'device or resource busy'), 1_000);
   await harness.log.change(jobs[0]!.id, () => ({ to: 'failed' }));
   for (const id of others) driver.exit(id, 0);
-  for (const { id } of jobs.slice(1)) await harness.reach(id, 'complete', 5_000);
+  for (const { id } of jobs.slice(1)) await harness.reach(id, 'complete');
   expect(driver.instances.has(stuck!)).toBe(true);
   expect(harness.gate.isAvailable).toBe(true);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { JobHarness } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -19,8 +20,8 @@ describe('a wall clock that jumps', () => {
     await harness.until(job.id, (now) => now.notBeforeMs !== undefined, 'the restart to be due');
     using _jump = jump(-DAY_MS);
     const reconciles = harness.fake.calls.list;
-    await expect.poll(() => harness.fake.calls.list).toBeGreaterThan(reconciles + 1);
-    await harness.until(job.id, (now) => now.notBeforeMs === undefined, 'the restart', 5_000);
+    await expect.poll(() => harness.fake.calls.list, PATIENCE).toBeGreaterThan(reconciles + 1);
+    await harness.until(job.id, (now) => now.notBeforeMs === undefined, 'the restart');
   });
 
   it('ahead a day does not end a job that has run for a moment', async () => {
@@ -31,7 +32,7 @@ describe('a wall clock that jumps', () => {
     harness.fake.exit(harness.instanceId(job.id), 0);
     await harness.until(job.id, (now) => now.restarts === 1 && now.notBeforeMs === undefined, 'the restart');
     const reconciles = harness.fake.calls.list;
-    await expect.poll(() => harness.fake.calls.list).toBeGreaterThan(reconciles + 1);
+    await expect.poll(() => harness.fake.calls.list, PATIENCE).toBeGreaterThan(reconciles + 1);
     expect(harness.log.require(job.id).state).toBe('running');
   });
 });

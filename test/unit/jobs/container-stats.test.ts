@@ -6,6 +6,7 @@ import type { InstanceId } from '../../../src/kernel/ids.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { fakeEngine, JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 /** An engine that measures when it is told to. */
 class SlowDriver extends FakeDriver {
@@ -43,7 +44,7 @@ describe('stats', () => {
     await using harness = await running(count, driver);
     const all = Promise.all(Array.from({ length: 5 }, () => harness.jobs.stats()));
     const single = [...harness.log.live()].map((job) => harness.jobs.stats(job.id));
-    await expect.poll(() => driver.measuring).toBe(STATS_CONCURRENCY);
+    await expect.poll(() => driver.measuring, PATIENCE).toBe(STATS_CONCURRENCY);
     driver.answer();
     for (const samples of await all) expect(samples).toHaveLength(count);
     for (const samples of await Promise.all(single)) expect(samples).toHaveLength(1);
@@ -58,7 +59,7 @@ describe('stats', () => {
     const samplings = [first, second].map(({ signal }) =>
       harness.jobs.stats(undefined, signal).catch((error: unknown) => error),
     );
-    await expect.poll(() => driver.measuring).toBe(2);
+    await expect.poll(() => driver.measuring, PATIENCE).toBe(2);
     first.abort(new Error('left'));
     expect(await samplings[0]).toBe(first.signal.reason);
     expect(driver.signals.map((signal) => signal?.aborted)).toEqual([false, false]);
@@ -72,7 +73,7 @@ describe('stats', () => {
     const driver = fakeEngine();
     await using harness = await running(3, driver);
     harness.fake.setAvailable(false);
-    await expect.poll(() => harness.gate.isAvailable).toBe(false);
+    await expect.poll(() => harness.gate.isAvailable, PATIENCE).toBe(false);
     await expect(harness.jobs.stats()).rejects.toMatchObject({ code: 'engine_unavailable' });
     expect(driver.calls.stats).toBe(0);
   });
@@ -91,6 +92,6 @@ describe('stats', () => {
       expect((await metrics.render()).text).not.toContain('container_cpus{');
     expect(driver.measuring).toBe(1);
     driver.answer();
-    await expect.poll(async () => (await metrics.render()).text).toContain('container_cpus{');
+    await expect.poll(async () => (await metrics.render()).text, PATIENCE).toContain('container_cpus{');
   });
 });

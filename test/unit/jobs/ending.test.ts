@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { JobHarness } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 describe('Cancel', () => {
   it('ends a waiting job at once', async () => {
@@ -21,10 +22,10 @@ describe('Cancel', () => {
     harness.fake.addRemoteImage('slow', { durationMs: 60_000 });
     const job = await harness.create({ image: 'slow' });
     await harness.reach(job.id, 'pulling');
-    await expect.poll(() => harness.fake.pullsUnderWay).toBe(1);
+    await expect.poll(() => harness.fake.pullsUnderWay, PATIENCE).toBe(1);
     expect((await harness.jobs.cancel(job.id)).job.state).toBe('cancelled');
     expect(harness.fake.pullsUnderWay).toBe(0);
-    await expect.poll(() => harness.jobs.queue().working).toBe(0);
+    await expect.poll(() => harness.jobs.queue().working, PATIENCE).toBe(0);
   });
 
   it('while starting removes the container before it says cancelled', async () => {
@@ -49,21 +50,27 @@ describe('Cancel', () => {
     await expect(harness.jobs.cancel(job.id)).rejects.toMatchObject({ code: 'invalid_state' });
   });
 
-  it('that races the start ends in cancelled with no container, or in a refusal with one', async () => {
-    await using harness = await JobHarness.start();
-    for (let round = 0; round < 100; round += 1) {
-      const job = await harness.create();
-      for (let turn = 0; turn < round % 7; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-      const outcome = await harness.jobs.cancel(job.id).catch((error: unknown) => error);
-      const isCancelled = harness.log.require(job.id).state === 'cancelled';
-      const containers = [...harness.fake.instances.values()].filter((view) => view.name === `cm-${job.id}`);
-      if (isCancelled) expect(containers).toHaveLength(0);
-      else {
-        expect(outcome).toMatchObject({ code: 'invalid_state' });
-        expect(containers).toHaveLength(1);
+  it(
+    'that races the start ends in cancelled with no container, or in a refusal with one',
+    { timeout: 120_000 },
+    async () => {
+      await using harness = await JobHarness.start();
+      for (let round = 0; round < 100; round += 1) {
+        const job = await harness.create();
+        for (let turn = 0; turn < round % 7; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        const outcome = await harness.jobs.cancel(job.id).catch((error: unknown) => error);
+        const isCancelled = harness.log.require(job.id).state === 'cancelled';
+        const containers = [...harness.fake.instances.values()].filter(
+          (view) => view.name === `cm-${job.id}`,
+        );
+        if (isCancelled) expect(containers).toHaveLength(0);
+        else {
+          expect(outcome).toMatchObject({ code: 'invalid_state' });
+          expect(containers).toHaveLength(1);
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 describe('Stop', () => {

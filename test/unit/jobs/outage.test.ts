@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { fakeEngine, JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 /** Replies that are lost in one run; the full figure is 500. */
 const LOST_REPLIES = 500;
@@ -41,7 +42,7 @@ describe('an engine that is away', () => {
       jobs.push(await harness.create());
       if (index % 10 !== 5) continue;
       harness.fake.setAvailable(false);
-      await expect.poll(() => harness.gate.isAvailable).toBe(false);
+      await expect.poll(() => harness.gate.isAvailable, PATIENCE).toBe(false);
       harness.fake.setAvailable(true);
     }
     for (const job of jobs) expect((await harness.reach(job.id, 'running')).attempt).toBe(1);
@@ -75,17 +76,21 @@ describe('a lost reply', () => {
     },
   );
 
-  it(`of create, ${LOST_REPLIES} times: every container is adopted, none is extra`, async () => {
-    await using harness = await JobHarness.start({ options: { workerCount: 16, queueSize: LOST_REPLIES } });
-    harness.fake.loseReply('create', LOST_REPLIES);
-    const jobs = await Promise.all(Array.from({ length: LOST_REPLIES }, () => harness.create()));
-    for (const job of jobs) expect((await harness.reach(job.id, 'running', 60_000)).attempt).toBe(1);
-    expect(harness.fake.instances.size).toBe(LOST_REPLIES);
-  });
+  it(
+    `of create, ${LOST_REPLIES} times: every container is adopted, none is extra`,
+    { timeout: 120_000 },
+    async () => {
+      await using harness = await JobHarness.start({ options: { workerCount: 16, queueSize: LOST_REPLIES } });
+      harness.fake.loseReply('create', LOST_REPLIES);
+      const jobs = await Promise.all(Array.from({ length: LOST_REPLIES }, () => harness.create()));
+      for (const job of jobs) expect((await harness.reach(job.id, 'running', 60_000)).attempt).toBe(1);
+      expect(harness.fake.instances.size).toBe(LOST_REPLIES);
+    },
+  );
 });
 
 describe('lossy events', () => {
-  it('delay an exit until the next reconcile, and lose none', async () => {
+  it('delay an exit until the next reconcile, and lose none', { timeout: 60_000 }, async () => {
     const driver = new FakeDriver({ dropEvents: 0.3, seed: 7 });
     driver.addImage(TEST_IMAGE);
     await using harness = await JobHarness.start({ driver });
@@ -114,7 +119,7 @@ describe('an engine that refuses to clean up', () => {
     });
     const failed = await harness.reach(job.id, 'failed');
     expect(failed.outcome?.reason).toBe('not_ready');
-    await expect.poll(() => harness.fake.instances.size, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => harness.fake.instances.size, PATIENCE).toBe(0);
   });
 
   it('keeps no cancelled job from its end either', async () => {
@@ -123,7 +128,7 @@ describe('an engine that refuses to clean up', () => {
     await harness.reach(job.id, 'starting');
     harness.fake.failNext('remove', new RuntimeError('engine_error', 'busy'), 3);
     expect((await harness.jobs.cancel(job.id)).job.state).toBe('cancelled');
-    await expect.poll(() => harness.fake.instances.size, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => harness.fake.instances.size, PATIENCE).toBe(0);
   });
 });
 
@@ -146,9 +151,9 @@ describe('a shutdown while the engine is away', () => {
   it('does not wait for the jobs that wait for it; they go on at the next start', async () => {
     await using harness = await JobHarness.start();
     harness.fake.setAvailable(false);
-    await expect.poll(() => harness.gate.isAvailable).toBe(false);
+    await expect.poll(() => harness.gate.isAvailable, PATIENCE).toBe(false);
     const job = await harness.create();
-    await expect.poll(() => harness.jobs.queue().working).toBe(1);
+    await expect.poll(() => harness.jobs.queue().working, PATIENCE).toBe(1);
     await harness.jobs.drain(new AbortController().signal);
     expect(harness.log.require(job.id)).toMatchObject({ state: 'pending', attempt: 1 });
     harness.fake.setAvailable(true);

@@ -6,6 +6,7 @@ import { instanceName } from '../../../src/jobs/instance-name.ts';
 import { labelsOf, type InstanceMark } from '../../../src/jobs/instance-labels.ts';
 import type { InstancePlan } from '../../../src/runtime/driver.ts';
 import { fakeEngine, JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 function strayPlan(mark: Partial<InstanceMark> = {}, more: Partial<InstancePlan> = {}): InstancePlan {
   const job = mark.job ?? newJobId(Date.now());
@@ -56,7 +57,7 @@ describe('reconcile', () => {
     await driver.create(strayPlan());
     await using harness = await JobHarness.start({ driver });
     expect(driver.instances.size).toBe(1);
-    await expect.poll(() => driver.instances.size, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => driver.instances.size, PATIENCE).toBe(0);
     expect([...harness.log.live()]).toEqual([]);
   });
 
@@ -72,7 +73,7 @@ describe('reconcile', () => {
       options: { reapGraceMs: 0, reconcileIntervalMs: 10 },
     });
     const lists = driver.calls.list;
-    await expect.poll(() => driver.calls.list).toBeGreaterThan(lists + 3);
+    await expect.poll(() => driver.calls.list, PATIENCE).toBeGreaterThan(lists + 3);
     expect(driver.instances.get(id)?.state).toBe('running');
     expect([...harness.log.live()]).toEqual([]);
   });

@@ -4,13 +4,14 @@ import { systemClock } from '../../../src/kernel/clock.ts';
 import { ROUND_SIZE, enforceRetention } from '../../../src/jobs/retention.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { JobHarness } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 const OPTIONS = { keepCount: 0, keepMs: 3_600_000, tombstoneMs: 3_600_000 };
 /** Rounds follow one another without a pause. */
 const HURRIED: Clock = { ...systemClock, after: (_delayMs, action) => systemClock.after(1, action) };
 
 describe('retention', () => {
-  it('goes on past what cannot be removed, and comes back to it', async () => {
+  it('goes on past what cannot be removed, and comes back to it', { timeout: 120_000 }, async () => {
     await using harness = await JobHarness.start({ options: { queueSize: 2 * ROUND_SIZE } });
     harness.jobs.pause();
     const jobs = await Promise.all(Array.from({ length: ROUND_SIZE + 1 }, () => harness.create()));
@@ -30,10 +31,12 @@ describe('retention', () => {
       },
       stop.signal,
     );
-    await expect.poll(() => harness.store.jobs({ limit: 1_000 })).toHaveLength(ROUND_SIZE);
-    await expect.poll(() => Math.min(...[...stuck].map((id) => tries.get(id) ?? 0))).toBeGreaterThan(1);
+    await expect.poll(() => harness.store.jobs({ limit: 1_000 }), PATIENCE).toHaveLength(ROUND_SIZE);
+    await expect
+      .poll(() => Math.min(...[...stuck].map((id) => tries.get(id) ?? 0)), PATIENCE)
+      .toBeGreaterThan(1);
     isMended = true;
-    await expect.poll(() => harness.store.jobs({ limit: 1_000 })).toEqual([]);
+    await expect.poll(() => harness.store.jobs({ limit: 1_000 }), PATIENCE).toEqual([]);
     stop.abort(new Error('enough'));
     await expect(rounds).rejects.toThrow('enough');
   });

@@ -12,6 +12,8 @@ import { seededRandom } from '../../support/seeded-random.ts';
 /** Runs in the ordinary tests, and how many things happen in each. */
 const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 25);
 const STEPS = 60;
+/** Far more than anything takes to come to its end here. */
+const SETTLED_WITHIN_MS = 60_000;
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
 
 const OPTIONS: HarnessOptions = {
@@ -127,13 +129,14 @@ class World {
   /** Everything is asked to end, and the engine is well again: nothing may stay in between for good. */
   async #settle(): Promise<void> {
     this.#setAway(false);
-    await this.#node.gate.whenAvailable(AbortSignal.timeout(10_000));
+    await this.#node.gate.whenAvailable(AbortSignal.timeout(SETTLED_WITHIN_MS));
+    const timeoutMs = SETTLED_WITHIN_MS;
     for (const job of [...this.#node.log.live()]) {
-      await this.#node.jobs.wait(job.id, { until: 'running', timeoutMs: 10_000 }).catch(ignoreRemoved);
+      await this.#node.jobs.wait(job.id, { until: 'running', timeoutMs }).catch(ignoreRemoved);
       await this.#node.jobs.stop(job.id).catch(() => undefined);
-      await this.#node.jobs.wait(job.id, { until: 'ended', timeoutMs: 10_000 }).catch(ignoreRemoved);
+      await this.#node.jobs.wait(job.id, { until: 'ended', timeoutMs }).catch(ignoreRemoved);
     }
-    await expect.poll(() => this.#leftovers(), { timeout: 5_000, interval: 5 }).toEqual([]);
+    await expect.poll(() => this.#leftovers(), { timeout: timeoutMs, interval: 5 }).toEqual([]);
   }
 
   /** Containers that run for an ended job, or belong to one that was removed or cancelled. */
@@ -199,7 +202,11 @@ function ignoreRemoved(error: { code?: string }): void {
 
 describe('whatever happens in whatever order', () => {
   const seeds = Array.from({ length: RUNS }, (_run, index) => FIRST_SEED + index);
-  it.each(seeds)('every job ends, none runs twice, nothing is left (seed %i)', async (seed) => {
-    await new World(seed).run();
-  });
+  it.each(seeds)(
+    'every job ends, none runs twice, nothing is left (seed %i)',
+    { timeout: 2 * SETTLED_WITHIN_MS },
+    async (seed) => {
+      await new World(seed).run();
+    },
+  );
 });

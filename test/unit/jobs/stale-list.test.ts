@@ -1,5 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { JobHarness } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 it('a container that has exited since the list was made keeps its logs', async () => {
   await using harness = await JobHarness.start({
@@ -13,6 +14,6 @@ it('a container that has exited since the list was made keeps its logs', async (
   await harness.reach(job.id, 'failed');
   // As an engine does that made its list before the exit.
   const list = vi.spyOn(harness.driver, 'list').mockResolvedValue(running);
-  await expect.poll(() => list.mock.calls.length).toBeGreaterThan(3);
+  await expect.poll(() => list.mock.calls.length, PATIENCE).toBeGreaterThan(3);
   expect(harness.fake.instances.get(id)?.state).toBe('exited');
 });

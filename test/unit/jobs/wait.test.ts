@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { jobSpecSchema } from '../../../src/jobs/spec.ts';
 import { MAX_WAITS } from '../../../src/jobs/wait.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 const LONG_MS = 600_000;
 
@@ -12,7 +13,7 @@ describe('who waits', () => {
     const left = new AbortController();
     const request = jobSpecSchema.parse({ image: TEST_IMAGE, wait_ms: LONG_MS });
     const created = harness.jobs.create(request, 'local', { signal: left.signal });
-    await expect.poll(() => harness.jobs.queue().waiting).toBe(1);
+    await expect.poll(() => harness.jobs.queue().waiting, PATIENCE).toBe(1);
     left.abort();
     expect((await created).job.state).toBe('pending');
   });
@@ -28,7 +29,7 @@ describe('who waits', () => {
     const left = new AbortController();
     const blocked = harness.fake.hang('create');
     const job = await harness.create();
-    await expect.poll(() => harness.jobs.queue().working).toBe(1);
+    await expect.poll(() => harness.jobs.queue().working, PATIENCE).toBe(1);
     const cancelled = harness.jobs.cancel(job.id, { signal: left.signal });
     await harness.until(job.id, (now) => now.desire === 'cancel', 'the wish to be recorded');
     left.abort();
@@ -53,28 +54,32 @@ describe('who waits', () => {
     expect(harness.fake.instances.size).toBe(0);
   });
 
-  it(`is refused where ${MAX_WAITS} wait already, and has a place when they have gone`, async () => {
-    await using harness = await JobHarness.start();
-    const ended = await harness.create({ arguments: ['exit', '0'] });
-    await harness.reach(ended.id, 'complete');
-    harness.jobs.pause();
-    const { id } = await harness.create();
-    const left = new AbortController();
-    const wait = (signal?: AbortSignal) =>
-      harness.jobs.wait(id, { until: 'running', ...(signal && { signal }) });
-    const waits = Promise.allSettled(Array.from({ length: MAX_WAITS }, () => wait(left.signal)));
-    await expect(wait()).rejects.toMatchObject({
-      code: 'too_many_waits',
-      retryable: true,
-      retryAfterMs: 1_000,
-    });
-    // What needs no waiting is answered all the same.
-    expect((await harness.jobs.wait(ended.id, { until: 'ended' })).job.state).toBe('complete');
-    expect(await harness.create({ wait_ms: LONG_MS })).toMatchObject({ state: 'pending' });
-    left.abort();
-    expect((await waits).every((outcome) => outcome.status === 'rejected')).toBe(true);
-    const last = wait();
-    harness.jobs.resume();
-    expect((await last).job.state).toBe('running');
-  });
+  it(
+    `is refused where ${MAX_WAITS} wait already, and has a place when they have gone`,
+    { timeout: 60_000 },
+    async () => {
+      await using harness = await JobHarness.start();
+      const ended = await harness.create({ arguments: ['exit', '0'] });
+      await harness.reach(ended.id, 'complete');
+      harness.jobs.pause();
+      const { id } = await harness.create();
+      const left = new AbortController();
+      const wait = (signal?: AbortSignal) =>
+        harness.jobs.wait(id, { until: 'running', ...(signal && { signal }) });
+      const waits = Promise.allSettled(Array.from({ length: MAX_WAITS }, () => wait(left.signal)));
+      await expect(wait()).rejects.toMatchObject({
+        code: 'too_many_waits',
+        retryable: true,
+        retryAfterMs: 1_000,
+      });
+      // What needs no waiting is answered all the same.
+      expect((await harness.jobs.wait(ended.id, { until: 'ended' })).job.state).toBe('complete');
+      expect(await harness.create({ wait_ms: LONG_MS })).toMatchObject({ state: 'pending' });
+      left.abort();
+      expect((await waits).every((outcome) => outcome.status === 'rejected')).toBe(true);
+      const last = wait();
+      harness.jobs.resume();
+      expect((await last).job.state).toBe('running');
+    },
+  );
 });

@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { StoreError } from '../../../src/jobs/job-store.ts';
 import { GroupCommit, MAX_BATCH, type GroupCommitOptions } from '../../../src/store/group-commit.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 const PROGRESS = { kind: 'progress' } as const;
 const ADMISSION = { kind: 'admission' } as const;
@@ -155,9 +156,9 @@ describe('a full disk', () => {
       return insert(value)();
     };
     const first = group.run(whenSpace(1), PROGRESS);
-    await expect.poll(() => trace.length).toBeGreaterThan(0);
+    await expect.poll(() => trace.length, PATIENCE).toBeGreaterThan(0);
     const second = group.run(insert(2), PROGRESS);
-    await expect.poll(() => trace.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => trace.length, PATIENCE).toBeGreaterThan(1);
     expect(stored()).toEqual([]);
     isFull = false;
     expect(await Promise.all([first, second])).toEqual([1, 2]);
