@@ -76,7 +76,7 @@ function isSlow(pattern: RegExp, text: string): boolean {
 
 describe('L3: every regular expression of the source', () => {
   it('can be slow where it is badly written: the test can tell', () => {
-    expect(isSlow(/^(a+)+$/, `${'a'.repeat(26)}!`)).toBe(true);
+    expect(isSlow(/^(a+)+$/, `${'a'.repeat(25)}!`)).toBe(true);
   });
 
   it.each(patterns())('is quick on 100 KB of the worst: $where $pattern', ({ pattern }) => {

@@ -3,6 +3,7 @@ import type { InstancePlan } from '../../../src/runtime/driver.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { type Behaviour, describeRuntimeDriver } from '../../conformance/runtime-driver.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
+import { leastMs } from '../../support/least-time.ts';
 
 const LABELS = { suite: 'fake' };
 let count = 0;
@@ -152,9 +153,10 @@ describe("FakeDriver's knobs", () => {
 
   it('makes and starts an instance in microseconds', async () => {
     const driver = withImage();
-    const count = 5000;
-    const startedMs = performance.now();
-    for (let made = 0; made < count; made += 1) await driver.start(await driver.create(plan()));
-    expect((performance.now() - startedMs) / count).toBeLessThan(0.2);
+    const count = 1000;
+    const make = async (): Promise<void> => {
+      for (let made = 0; made < count; made += 1) await driver.start(await driver.create(plan()));
+    };
+    expect(await leastMs(10, make, 0.2 * count)).toBeLessThan(0.2 * count);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { isAllowedRegistry, parseImageReference } from '../../../src/runtime/image-reference.ts';
+import { leastMs } from '../../support/least-time.ts';
 
 const HEX = 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff';
 const SHA = `sha256:${HEX}`;
@@ -114,16 +115,19 @@ describe('parseImageReference', () => {
 
   it.each(['a', '-', 'a-', '_', 'a.', '@', ':', '/', 'a/', '[', '.'])(
     'is linear on 100 KB of %j',
-    (piece) => {
-      const startedMs = performance.now();
-      expect(() => parseImageReference(piece.repeat(100_000 / piece.length))).toThrow(RuntimeError);
-      // At the longest text that reaches the expressions, too.
-      try {
-        parseImageReference(piece.repeat(Math.floor(500 / piece.length)) + '!');
-      } catch (error) {
-        expect(error).toBeInstanceOf(RuntimeError);
-      }
-      expect(performance.now() - startedMs).toBeLessThan(50);
+    async (piece) => {
+      const long = piece.repeat(100_000 / piece.length);
+      // The longest text that reaches the expressions, too.
+      const longest = piece.repeat(Math.floor(500 / piece.length)) + '!';
+      const parseBoth = (): void => {
+        expect(() => parseImageReference(long)).toThrow(RuntimeError);
+        try {
+          parseImageReference(longest);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RuntimeError);
+        }
+      };
+      expect(await leastMs(10, parseBoth, 50)).toBeLessThan(50);
     },
   );
 });

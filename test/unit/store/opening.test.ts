@@ -94,7 +94,7 @@ describe('a store is refused, with its file and a remedy,', () => {
     expectRefusal(directory, 'store_corrupt', message);
   });
 
-  it('when it was cut off', async () => {
+  it('when it was cut off', { timeout: 120_000 }, async () => {
     const directory = await storeWithJobs(200);
     const file = join(directory, 'jobs.db');
     truncateSync(file, Math.floor(statSync(file).size / 2));

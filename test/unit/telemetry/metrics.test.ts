@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Counter, Histogram, Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import type { ApiMetrics } from '../../../src/api/ports.ts';
 import { LabelSets } from '../../../src/telemetry/label-sets.ts';
@@ -7,6 +8,7 @@ import { MAX_CONTAINER_SETS, METRIC_NAMES, metricOf } from '../../../src/telemet
 import { metricsReference } from '../../../src/telemetry/metrics-reference.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { NO_TELEMETRY, type Telemetry } from '../../../src/telemetry/telemetry.ts';
+import { leastMs } from '../../support/least-time.ts';
 
 const METHODS = ['ContainerService.Create', 'ContainerService.Status'];
 const make = (withProcess = false): Metrics =>
@@ -256,15 +258,28 @@ describe('label sets', () => {
 });
 
 describe('cost', () => {
-  test('counting a call takes less than a microsecond', () => {
+  test('counting a call costs about what the library itself takes for it', async () => {
     const metrics = make();
-    const rounds = Array.from({ length: 25 }, () => {
-      const startMs = performance.now();
-      for (let index = 0; index < 20_000; index += 1) metrics.rpcCall('ContainerService.Status', 'ok', 0.3);
-      return ((performance.now() - startMs) * 1e6) / 20_000;
-    });
-    // The best of several rounds: what else the machine does is not what is measured.
-    expect(Math.min(...rounds)).toBeLessThan(1000);
+    const registers = [new Registry()];
+    const requests = new Counter({ name: 'a', help: 'a', labelNames: ['method', 'outcome'], registers });
+    const { buckets = [] } = metricOf('container_manager_rpc_request_seconds');
+    const options = { name: 'b', help: 'b', labelNames: ['method'], buckets: [...buckets], registers };
+    const seconds = new Histogram(options);
+    const ours = (): void => metrics.rpcCall('ContainerService.Status', 'ok', 0.3);
+    const theirs = (): void => {
+      requests.inc({ method: 'ContainerService.Status', outcome: 'ok' });
+      seconds.observe({ method: 'ContainerService.Status' }, 0.3);
+    };
+    const many = (count: () => void) => (): void => {
+      for (let index = 0; index < 20_000; index += 1) count();
+    };
+    // In turn, and the best of several rounds: what else the machine does is not what is measured.
+    const rounds: { oursMs: number; theirsMs: number }[] = [];
+    for (let round = 0; round < 25; round += 1) {
+      rounds.push({ oursMs: await leastMs(1, many(ours)), theirsMs: await leastMs(1, many(theirs)) });
+    }
+    const oursMs = Math.min(...rounds.map((round) => round.oursMs));
+    expect(oursMs).toBeLessThan(2 * Math.min(...rounds.map((round) => round.theirsMs)));
   });
 });
 

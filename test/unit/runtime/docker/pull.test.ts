@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PullProgress } from '../../../../src/runtime/driver.ts';
 import { DockerDriver } from '../../../../src/runtime/docker/docker-driver.ts';
 import { FakeEngine, json } from '../../../support/fake-engine.ts';
+import { PATIENCE } from '../../../support/patience.ts';
 
 const IMAGE = { Id: 'sha256:1', RepoDigests: ['other/app@sha256:2', 'app@sha256:3'], Size: 7 };
 const LINES = [
@@ -50,7 +51,7 @@ describe('pulls', () => {
     const pulls = ['app:1', 'library/app:1', 'docker.io/library/app:1'].map((text) =>
       driver.pullImage(text, {}),
     );
-    await expect.poll(() => pullRequests().length).toBe(1);
+    await expect.poll(() => pullRequests().length, PATIENCE).toBe(1);
     const late = driver.pullImage('app:1', {});
     finish();
     const images = await Promise.all([...pulls, late]);
@@ -64,7 +65,7 @@ describe('pulls', () => {
     const sums: PullProgress = { layersDone: 2, layersTotal: 3, downloadedBytes: 110, totalBytes: 150 };
     const early: PullProgress[] = [];
     const first = driver.pullImage('app:1', { onProgress: (progress) => early.push(progress) });
-    await expect.poll(() => early.at(-1)).toEqual(sums);
+    await expect.poll(() => early.at(-1), PATIENCE).toEqual(sums);
     const late: PullProgress[] = [];
     const second = driver.pullImage('app:1', { onProgress: (progress) => late.push(progress) });
     expect(late).toEqual([sums]);
@@ -77,14 +78,14 @@ describe('pulls', () => {
     const pulls = aborts.map(({ signal }) =>
       driver.pullImage('app:1', { signal }).catch((error: unknown) => error),
     );
-    await expect.poll(() => pullRequests().length).toBe(1);
+    await expect.poll(() => pullRequests().length, PATIENCE).toBe(1);
     const openBefore = engine.openCount;
     aborts[0]?.abort('first');
     expect(await pulls[0]).toBe('first');
     expect(engine.openCount).toBe(openBefore);
     aborts[1]?.abort('second');
     expect(await pulls[1]).toBe('second');
-    await expect.poll(() => engine.openCount).toBe(openBefore - 1);
+    await expect.poll(() => engine.openCount, PATIENCE).toBe(openBefore - 1);
   });
 
   it.each([

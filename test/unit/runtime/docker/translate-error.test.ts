@@ -7,6 +7,7 @@ import {
   missingNetworkOf,
   translateError,
 } from '../../../../src/runtime/docker/translate-error.ts';
+import { leastMs } from '../../../support/least-time.ts';
 
 const OCI = 'OCI runtime create failed: container_linux.go:380: starting container process caused: exec: ';
 
@@ -79,12 +80,13 @@ describe('translateError', () => {
     expect(missingNetworkOf(new Error('network x not found'))).toBeUndefined();
   });
 
-  it.each(['network ', 'a', '-', 'denied:'])('L3: is linear on 100 KB of %j', (piece) => {
+  it.each(['network ', 'a', '-', 'denied:'])('L3: is linear on 100 KB of %j', async (piece) => {
     const message = piece.repeat(100_000 / piece.length);
-    const startedMs = performance.now();
-    for (const kind of ['create', 'start', 'pull'] as const) {
-      missingNetworkOf(translateError(new EngineStatusError(404, message), kind, 'do it'));
-    }
-    expect(performance.now() - startedMs).toBeLessThan(50);
+    const translate = (): void => {
+      for (const kind of ['create', 'start', 'pull'] as const) {
+        missingNetworkOf(translateError(new EngineStatusError(404, message), kind, 'do it'));
+      }
+    };
+    expect(await leastMs(10, translate, 50)).toBeLessThan(50);
   });
 });
