@@ -13,6 +13,7 @@ import { RpcClient, RpcError, type EventMessage } from '../../../src/api/client.
 import { LineSplitter } from '../../../src/api/client/line-splitter.ts';
 import { parseNodeAddress } from '../../../src/api/client/node-address.ts';
 import { SseParser } from '../../../src/api/client/sse-parser.ts';
+import { freePort } from '../../support/free-port.ts';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -161,10 +162,7 @@ describe('call', () => {
   });
 
   it('says where nobody answers, and what to do', async () => {
-    const address = await serve(() => undefined);
-    const closed = servers.pop() as Server;
-    closed.close();
-    await once(closed, 'close');
+    const address = `127.0.0.1:${await freePort()}`;
     await expect(new RpcClient({ address }).call('QueueService.Stats', {})).rejects.toMatchObject({
       code: 'unreachable',
       message: `no node answers at ${address}: connection refused`,

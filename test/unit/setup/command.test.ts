@@ -38,7 +38,7 @@ it('a command that takes too long is ended, and one that does not exist is named
   await expect(run('Waiting', node('setInterval(() => {}, 1000)'), { timeoutMs: 300 })).rejects.toThrow(
     /SIGTERM after 0\.3 s/,
   );
-  await expect(run('Looking', ['/nonexistent/program'], { timeoutMs: 1_000 })).rejects.toThrow(
+  await expect(run('Looking', ['/nonexistent/program'], { timeoutMs: 10_000 })).rejects.toThrow(
     /`\/nonexistent\/program` could not be started \(ENOENT\)/,
   );
 });

@@ -68,7 +68,9 @@ it('takes over from a process that has gone', async () => {
   const { pid } = spawnSync(process.execPath, ['--version']);
   mkdirSync(lock);
   writeFileSync(join(lock, `${pid}.123456`), '');
-  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 1_000 })).resolves.toBe('inside');
+  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 10_000 })).resolves.toBe(
+    'inside',
+  );
 });
 
 it('takes over from a process whose number another one has now', async () => {
@@ -77,12 +79,16 @@ it('takes over from a process whose number another one has now', async () => {
   expect(isOwnerAlive(reused)).toBe(false);
   mkdirSync(lock);
   writeFileSync(join(lock, reused), '');
-  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 1_000 })).resolves.toBe('inside');
+  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 10_000 })).resolves.toBe(
+    'inside',
+  );
 });
 
 it('takes an empty folder, which a release that was cut off leaves', async () => {
   mkdirSync(lock);
-  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 1_000 })).resolves.toBe('inside');
+  await expect(withLock(lock, () => Promise.resolve('inside'), { timeoutMs: 10_000 })).resolves.toBe(
+    'inside',
+  );
 });
 
 it('says what stands in the way when the lock is no folder', async () => {
