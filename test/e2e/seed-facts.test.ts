@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CreateParams } from '../../src/api/wire.ts';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../support/docker.ts';
 import { type HttpReply, NodeHome, type NodeProcess } from '../support/node-process.ts';
+import { PATIENCE } from '../support/patience.ts';
 
 const run = promisify(execFile);
 
@@ -189,7 +190,9 @@ describe('what clients of the first container manager rely on', () => {
     const body = { jsonrpc: '2.0', method: 'ContainerService.Create', params };
     const fresh = await node.post('/jrpc', JSON.stringify(body));
     expect([fresh.status, fresh.text]).toEqual([204, '']);
-    await expect.poll(async () => (await node.rpc('JobService.List', { name })).jobs.length).toBe(2);
+    await expect
+      .poll(async () => (await node.rpc('JobService.List', { name })).jobs.length, PATIENCE)
+      .toBe(2);
     for (const { job_id } of (await node.rpc('JobService.List', { name })).jobs) {
       expect(await node.rpc('JobService.Wait', { job_id })).toMatchObject({ status: 'complete' });
     }
@@ -201,7 +204,7 @@ describe('what clients of the first container manager rely on', () => {
     // Never ready, so that the worker is held.
     const spec = { image: TEST_IMAGE, arguments: ['sleep', '600'], healthcheck: { tcp: 9 } };
     const first = await other.rpc('ContainerService.Create', spec);
-    await expect.poll(async () => (await other.rpc('QueueService.Stats', {})).working).toBe(1);
+    await expect.poll(async () => (await other.rpc('QueueService.Stats', {})).working, PATIENCE).toBe(1);
     await other.rpc('ContainerService.Create', spec);
     const body = { method: 'ContainerService.Create', params: [spec], id: 7 };
     const old = await other.post('/jrpc', JSON.stringify(body));
@@ -266,13 +269,13 @@ describe('what clients of the first container manager rely on', () => {
     const ids = await Promise.all(Array.from({ length: 50 }, () => create({ arguments: ['true'] })));
     expect(new Set(ids).size).toBe(50);
     const ended = await Promise.all(
-      ids.map((job_id) => node.rpc('JobService.Wait', { job_id, timeout_ms: 60_000 }, 60_000)),
+      ids.map((job_id) => node.rpc('JobService.Wait', { job_id, timeout_ms: 150_000 }, 150_000)),
     );
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['complete']));
     const { jobs } = await node.rpc('JobService.List', { limit: 1000 });
     const listed = jobs.map(({ job_id }) => job_id);
     expect(ids.filter((id) => !listed.includes(id))).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   test.each([
     [['--queue-size', '0'], 'queue size must be greater than 0'],
@@ -291,11 +294,12 @@ describe('what clients of the first container manager rely on', () => {
   });
 
   test('16. a graceful stop: work in hand is finished, what waits is reported and done by the next start', async () => {
-    await using small = await NodeHome.create({ settings: { worker_count: 1 } });
+    // A container is in hand for as long as it has to be up, and so is the first one until the node is told to stop.
+    await using small = await NodeHome.create({ settings: { worker_count: 1, settle_time: '2s' } });
     const first = await small.start();
-    const spec = { image: TEST_IMAGE, arguments: ['sh', '-c', 'sleep 1; exit 0'], network: 'none' };
+    const spec = { image: TEST_IMAGE, arguments: ['sh', '-c', 'sleep 8; exit 0'], network: 'none' };
     const inHand = await first.rpc('ContainerService.Create', spec);
-    await expect.poll(async () => (await first.rpc('QueueService.Stats', {})).working).toBe(1);
+    await expect.poll(async () => (await first.rpc('QueueService.Stats', {})).working, PATIENCE).toBe(1);
     const waiting = [
       await first.rpc('ContainerService.Create', spec),
       await first.rpc('ContainerService.Create', spec),

@@ -6,8 +6,8 @@ export type RelayFault =
   | { readonly kind: 'none' }
   /** Passes that many bytes of each connection at once and then no more; the connection stays open. */
   | { readonly kind: 'stall'; readonly afterBytes: number }
-  /** Resets each connection after that many bytes. */
-  | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** Resets each connection after that many bytes; with `once` only the first that gets so far. */
+  | { readonly kind: 'cut'; readonly afterBytes: number; readonly once?: boolean }
   /** Passes about so much a second. */
   | { readonly kind: 'slow'; readonly bytesPerSecond: number };
 
@@ -20,6 +20,8 @@ export class TcpRelay implements AsyncDisposable {
   fault: RelayFault = { kind: 'none' };
   /** Bytes passed to clients so far. */
   passedBytes = 0;
+  /** Connections that were cut so far. */
+  cutCount = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -66,7 +68,11 @@ export class TcpRelay implements AsyncDisposable {
     target.on('data', (data: Buffer) => {
       const { fault } = this;
       const isOver = 'afterBytes' in fault && passed + data.length > fault.afterBytes;
-      if (isOver && fault.kind === 'cut') return void client.resetAndDestroy();
+      if (isOver && fault.kind === 'cut') {
+        this.cutCount += 1;
+        if (fault.once === true) this.fault = { kind: 'none' };
+        return void client.resetAndDestroy();
+      }
       if (isOver && fault.kind === 'stall') return void target.pause();
       passed += data.length;
       this.passedBytes += data.length;

@@ -6,7 +6,7 @@ import { TestRegistry } from '../../support/registry.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { cli, CliProcess, type CliResult } from './cli-process.ts';
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 40_000;
 /** Ends at once when it is asked to. */
 const PATIENT = ['sh', '-c', 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done'];
 
@@ -104,7 +104,7 @@ describe('run --follow', () => {
 
   it('leaves the job to the node at the second Ctrl-C', async () => {
     const stubborn = ['sh', '-c', 'trap "" TERM; echo up; while :; do sleep 0.1; done'];
-    await using child = begin('run', '--follow', '--stop-timeout', '5s', TEST_IMAGE, ...stubborn);
+    await using child = begin('run', '--follow', '--stop-timeout', '60s', TEST_IMAGE, ...stubborn);
     await waitFor('the container to be up', WAIT_MS, () => child.stdout === 'up\n');
     child.signal('SIGINT');
     await waitFor('the job to be stopping', WAIT_MS, () => / stopping$/m.test(child.stderr));

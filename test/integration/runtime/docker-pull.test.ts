@@ -120,7 +120,7 @@ describe('a pull from a registry', () => {
     expect(relay.connectionCount).toBeGreaterThan(0);
     second.abort(new Error('second left'));
     await expect(pulls[1]).rejects.toThrow('second left');
-    await expect.poll(() => relay.connectionCount, { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => relay.connectionCount, { timeout: 30_000 }).toBe(0);
     expect(await driver.findImage(reference)).toBeUndefined();
     // Whoever comes later begins anew.
     relay.fault = { kind: 'none' };
@@ -135,13 +135,15 @@ describe('a pull from a registry', () => {
       code: 'timeout',
       retryable: true,
     });
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // Not only after the two minutes that are the default.
+    expect(performance.now() - startedMs).toBeLessThan(40_000);
   });
 
   it('may be slow as long as something arrives, up to its own limit', async () => {
     const { relay, reference } = await through(await pushImage(registry, 4 * MIB));
-    relay.fault = { kind: 'slow', bytesPerSecond: 2 * MIB };
-    await makeDriver({ pullInactivityMs: 1000 }).pullImage(reference, {});
+    // Twice as long as the limit for silence; a slow disk is silent for a moment as well.
+    relay.fault = { kind: 'slow', bytesPerSecond: MIB / 2 };
+    await makeDriver({ pullInactivityMs: 4000 }).pullImage(reference, {});
     const late = await through(await pushImage(registry, 8 * MIB));
     late.relay.fault = { kind: 'slow', bytesPerSecond: MIB };
     const driver = makeDriver({ pullTimeoutMs: 1500 });
@@ -150,13 +152,9 @@ describe('a pull from a registry', () => {
 
   it('gets over a connection that is cut once', async () => {
     const { relay, reference } = await through(await pushImage(registry, 8 * MIB));
-    relay.fault = { kind: 'cut', afterBytes: 2 * MIB };
-    const pulling = makeDriver().pullImage(reference, {
-      onProgress: ({ downloadedBytes }) => {
-        if (downloadedBytes > MIB) relay.fault = { kind: 'none' };
-      },
-    });
-    expect((await pulling).sizeBytes).toBeGreaterThan(8 * MIB);
+    relay.fault = { kind: 'cut', afterBytes: 2 * MIB, once: true };
+    expect((await makeDriver().pullImage(reference, {})).sizeBytes).toBeGreaterThan(8 * MIB);
+    expect(relay.cutCount).toBe(1);
   });
 
   it('gives up, to be tried again, when the registry stays cut off', async () => {
