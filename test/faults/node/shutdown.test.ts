@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { httpCall, NodeHome, type NodeProcess, RpcFailure } from '../../support/node-process.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { figure, seededRandom } from '../support/seed.ts';
 import { DaemonBundle } from './support/bundle.ts';
 import { EngineServer } from './support/engine-server.ts';
@@ -131,7 +132,8 @@ describe('SIGTERM', () => {
         await delay(random.int(50, 200));
         const startedMs = performance.now();
         exits.push(await node.stop());
-        expect(performance.now() - startedMs).toBeLessThan(GRACE_MS + 1_000);
+        // Forced at the end of the grace period, which the exit code shows as well.
+        expect(performance.now() - startedMs).toBeLessThan(2 * GRACE_MS);
       }
       stop.abort();
       await Promise.all(clients);
@@ -143,7 +145,7 @@ describe('SIGTERM', () => {
       console.log(`answered ${tally.answered}, refused while draining or starting ${tally.refused}`);
       expect(tally.acknowledged.length).toBeGreaterThan(RESTARTS);
     },
-    figure(120_000, 900_000),
+    figure(300_000, 1_800_000),
   );
 
   test('containers go on running and are adopted by the next start; streams end properly', async () => {
@@ -197,9 +199,9 @@ describe('SIGTERM', () => {
     const node = await home.start();
     using _hang = driver.hang('create');
     const { job_id } = await node.rpc('ContainerService.Create', { image: 'test' });
-    await expect.poll(() => driver.calls.create, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => driver.calls.create, PATIENCE).toBe(1);
     node.signal('SIGTERM');
-    await expect.poll(() => home.log(), { timeout: 5_000 }).toContain('node drains');
+    await expect.poll(() => home.log(), PATIENCE).toContain('node drains');
     expect(node.hasExited).toBe(false);
     const startedMs = performance.now();
     node.signal('SIGTERM');
@@ -220,7 +222,7 @@ describe('SIGTERM', () => {
     const node = await home.start({ env: { CONTAINER_MANAGER_GRACE_PERIOD: '500ms' } });
     using _hang = driver.hang('create');
     await node.rpc('ContainerService.Create', { image: 'test' });
-    await expect.poll(() => driver.calls.create, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => driver.calls.create, PATIENCE).toBe(1);
     const startedMs = performance.now();
     expect(await node.stop()).toBe(1);
     expect(performance.now() - startedMs).toBeLessThan(500 + 5_500);

@@ -18,8 +18,10 @@ const MAX_CONTROL_CUTS = CONTROL_CUTS + 15;
 const FULL_ACKS = 100_000;
 /** Cuts after which a store is put away: one that grows for ever would only make the run longer. */
 const CUTS_PER_STORE = 5;
-/** Once a writer is at work it goes on for at most this long before the cut, ms. */
+/** A writer that has been started goes on for at most this long before the cut, ms. */
 const MAX_WORK_MS = 300;
+/** Bytes of acknowledgements, some hundred of them: by then there is something to lose, however slow the disk. */
+const WORKING_BYTES = 5_000;
 
 let program: WriterProgram;
 beforeAll(async () => {
@@ -27,14 +29,17 @@ beforeAll(async () => {
 });
 afterAll(() => program[Symbol.dispose]());
 
-/** Lets a writer work until the power is cut. The writer must notice, and end. */
+/**
+ * Lets a writer work until the power is cut: from its start on, or from when it is at work (`isWorking`). The writer must
+ * notice, and end.
+ */
 async function writeUntilCut(
   disk: CuttableFileSystem,
-  options: { directory: string; ackFile: string; isUnsafe: boolean; workMs: number },
+  options: { directory: string; ackFile: string; isUnsafe: boolean; isWorking: boolean; workMs: number },
 ): Promise<void> {
-  const { directory, ackFile, isUnsafe, workMs } = options;
+  const { directory, ackFile, isUnsafe, isWorking, workMs } = options;
   await using writer = program.start({ directory, ackFile, isUnsafe, work: 'lives' });
-  await writer.hasWritten(1);
+  await writer.hasWritten(isWorking ? WORKING_BYTES : 1);
   await delay(workMs);
   disk.cutPower();
   expect((await writer.exit).code).toBe(1);
@@ -57,7 +62,9 @@ describe.each<CuttableKind>(['xfs', 'ext4'])('a power cut on %s', (kind) => {
       const ackFile = outside.file('acks');
       for (let place = 0; place < Math.min(CUTS_PER_STORE, CUTS - cut); place += 1) {
         const workMs = random.int(0, MAX_WORK_MS);
-        await writeUntilCut(disk, { directory, ackFile, isUnsafe: false, workMs });
+        // Some while the store is being opened, and some while it is certainly written to.
+        const isWorking = place % 2 === 1;
+        await writeUntilCut(disk, { directory, ackFile, isUnsafe: false, isWorking, workMs });
         const acks = readAcks(ackFile);
         expect(judgeStore(directory, acks), `cut ${cut + place}`).toEqual({ lost: [], extra: [] });
         expect(integrityOf(directory)).toBe('ok');
@@ -69,7 +76,7 @@ describe.each<CuttableKind>(['xfs', 'ext4'])('a power cut on %s', (kind) => {
     expect(ackCount).toBeGreaterThan(figure(CUTS, FULL_ACKS / 2));
   });
 
-  it('would be seen to lose, if commits did not wait for the disk', { timeout: 120_000 }, async () => {
+  it('would be seen to lose, if commits did not wait for the disk', { timeout: 300_000 }, async () => {
     let lost = 0;
     for (let cut = 0; cut < CONTROL_CUTS || (lost === 0 && cut < MAX_CONTROL_CUTS); cut += 1) {
       using disk = new CuttableFileSystem(kind);
@@ -79,6 +86,7 @@ describe.each<CuttableKind>(['xfs', 'ext4'])('a power cut on %s', (kind) => {
         directory: disk.mountPoint,
         ackFile,
         isUnsafe: true,
+        isWorking: true,
         workMs: MAX_WORK_MS,
       });
       lost += lostBelow(disk.mountPoint, readAcks(ackFile));

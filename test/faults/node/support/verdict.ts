@@ -31,8 +31,8 @@ export const CLEAN: Verdict = { lost: [], duplicates: [], orphans: [], stuck: []
 
 const UNFINISHED: JobStatus[] = ['pending', 'pulling', 'starting', 'running', 'stopping'];
 /** As long as anything may take to be right after the last kill. */
-const FINAL_WITHIN_MS = 60_000;
-const ORPHANS_GONE_WITHIN_MS = 30_000;
+const FINAL_WITHIN_MS = 120_000;
+const ORPHANS_GONE_WITHIN_MS = 60_000;
 /** Restarts of a job that is restarted, as its spec says. */
 export const MAX_RESTARTS = 2;
 

@@ -49,7 +49,10 @@ export function openStore(
 export async function insertJob(log: JobLog, spec: Record<string, unknown> = {}): Promise<Job> {
   const id = newJobId(Date.now());
   const parsed = jobSpecSchema.parse({ image: 'test', ...spec });
-  const inserted = await log.insert({ id, spec: parsed, caller: 'local', idempotencyKey: undefined }, { specHash: 'hash' });
+  const inserted = await log.insert(
+    { id, spec: parsed, caller: 'local', idempotencyKey: undefined },
+    { specHash: 'hash' },
+  );
   if (inserted.kind !== 'inserted') throw new Error(`${id} was there already`);
   return inserted.job;
 }
