@@ -1,8 +1,17 @@
 import { defaultDataDir, type Surroundings } from './data-dir.ts';
-import { addressList, hostList, nameList, networkList, originList, registryList } from './list-types.ts';
+import {
+  addressList,
+  hostList,
+  multiaddrList,
+  nameList,
+  networkList,
+  originList,
+  peerIdList,
+  registryList,
+} from './list-types.ts';
 import { decimal, duration, integer, port, size } from './number-types.ts';
 import type { SettingType } from './setting-type.ts';
-import { choice, host, path, text } from './text-types.ts';
+import { boolean, choice, host, path, text } from './text-types.ts';
 import { tokenList } from './token-type.ts';
 
 /** One setting. Its key is its place in `SETTINGS`; the names of its flag and its variable follow from the key. */
@@ -72,6 +81,21 @@ export const SETTINGS = {
       of: defaultDataDir,
     },
     text: 'where the node keeps its store and its keys',
+  },
+  p2p_port: {
+    type: port(),
+    default: 4001,
+    text: 'the port peers connect to',
+    whenEmpty: 'p2p-port is required',
+  },
+  join: {
+    type: text('a token as `cluster token` prints it', /^\S{1,8192}$/),
+    text: 'a token of the cluster to join, from `cluster token` on one of its nodes; it holds the cluster key: in the environment it is seen by nobody else',
+    isSecret: true,
+  },
+  cluster_key_file: {
+    type: path(),
+    text: 'the key of the cluster, where several nodes share one file; made by the first of them. Unset: `cluster.key` in the data dir',
   },
   max_running: {
     type: count(0, 'containers'),
@@ -253,6 +277,41 @@ export const SETTINGS = {
     type: originList(),
     default: [],
     text: 'origins of web pages that may use the API',
+  },
+
+  'peers.enabled': {
+    type: boolean(),
+    default: true,
+    text: 'whether this node takes part in a cluster; if not, nothing listens on `p2p_port`',
+  },
+  'peers.listen_address': {
+    type: host(),
+    text: 'the address peers connect to; unset: `listen_address`',
+  },
+  'peers.announce': {
+    type: multiaddrList(),
+    default: [],
+    text: 'addresses this node is reached at by its peers, where they are not those it listens on',
+  },
+  'peers.bootstrap': {
+    type: multiaddrList(),
+    default: [],
+    text: 'peers to connect to at the start, besides those that are known or found',
+  },
+  'peers.mdns': {
+    type: boolean(),
+    default: true,
+    text: 'whether peers are looked for on the local network',
+  },
+  'peers.allow': {
+    type: peerIdList(),
+    default: [],
+    text: 'ids of the only nodes that may be peers; empty: whoever has the cluster key',
+  },
+  'peers.max_connections': {
+    type: integer({ min: 2, max: 1024, unit: 'connections' }),
+    default: 64,
+    text: 'most connections with peers at once',
   },
 
   'tls.cert_file': {

@@ -1,0 +1,27 @@
+import type { JobId, NodeId } from '../kernel/ids.ts';
+import type { Job, JobEvent } from './job.ts';
+import type { JobQuery } from './job-store.ts';
+
+/** A job of another node, as its owner last told of it. Values of its `env` never leave the owner. */
+export interface MirroredJob {
+  readonly job: Job;
+  /** How long ago its owner was last heard, ms. */
+  readonly ageMs: number;
+  /** Its owner was not heard for the lease time: nobody knows better than this record. An observation, never a state. */
+  readonly isLost: boolean;
+}
+
+/** What the jobs need of the mirrors of other nodes' job logs. Reads only: nobody but its owner changes a job. */
+export interface JobMirror {
+  /** Where several owners have the id (a key that both sides of a partition accepted), the lowest owner's that has not ended as a duplicate. */
+  find(id: JobId): MirroredJob | undefined;
+  /** Newest first. */
+  list(query: JobQuery): MirroredJob[];
+  /** Every change of a mirrored job, in the order in which this node learnt of it. Must not throw. */
+  subscribe(listener: MirrorListener): Disposable;
+  /** Asks the peers once, within a bounded time, for a job that neither this node nor its mirror knows. */
+  ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob | undefined>;
+}
+
+/** `after` is undefined for a removed job. */
+export type MirrorListener = (event: JobEvent, owner: NodeId, after: Job | undefined) => void;

@@ -1,0 +1,12 @@
+import { CodedError } from '../kernel/errors.ts';
+
+/** Each code with what it means. */
+export const PEER_ERROR_CODES = {
+  peer_unreachable: 'the peer is not connected, or did not answer in time',
+  peer_violation: 'the peer sent what no honest peer sends',
+} as const;
+export type PeerErrorCode = keyof typeof PEER_ERROR_CODES;
+
+export class PeerError extends CodedError<PeerErrorCode> {
+  override readonly name = 'PeerError';
+}
