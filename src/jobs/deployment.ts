@@ -108,7 +108,7 @@ async function adopt(
   const view = await context.driver.inspect(name);
   if (view === undefined) return 'taken by nobody';
   const other = markOf(view.labels);
-  const isOurs = other?.cluster === mark.cluster && other.owner === mark.owner && other.job === mark.job;
+  const isOurs = other?.owner === mark.owner && other.job === mark.job;
   if (isOurs && other.attempt === mark.attempt) {
     context.logger.info({ job_id: mark.job, container_id: view.id }, 'container adopted');
     return view;
@@ -203,7 +203,7 @@ export async function clearInstance(context: JobContext, job: Job, keepTail: boo
 
 function isOfJob(context: JobContext, view: InstanceView, job: Job): boolean {
   const mark = markOf(view.labels);
-  return mark?.cluster === context.cluster && mark.owner === context.owner && mark.job === job.id;
+  return mark?.owner === context.owner && mark.job === job.id;
 }
 
 export function instanceOf(view: InstanceView): JobInstance {

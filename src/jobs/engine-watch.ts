@@ -37,7 +37,7 @@ export class EngineWatch {
   constructor(context: JobContext, options: EngineWatchOptions) {
     this.#context = context;
     this.#options = options;
-    this.#labels = ownerLabels(context.cluster, context.owner);
+    this.#labels = ownerLabels(context.owner);
   }
 
   /** Begins to watch. Resolves when the first snapshot has been dealt with, or the engine does not answer. */

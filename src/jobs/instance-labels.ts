@@ -3,6 +3,7 @@ import { isJobId } from '../kernel/ids.ts';
 
 /** What proves that a container is ours, and whose. */
 export interface InstanceMark {
+  /** Of which cluster its owner was a member when it was made. Proves nothing: a node may join another, or change the key. */
   readonly cluster: string;
   readonly owner: NodeId;
   readonly job: JobId;
@@ -27,9 +28,9 @@ export function labelsOf(mark: InstanceMark): Record<string, string> {
   };
 }
 
-/** The labels that every container of this node carries. */
-export function ownerLabels(cluster: string, owner: NodeId): Record<string, string> {
-  return { [CLUSTER]: cluster, [OWNER]: owner };
+/** The label that every container of this node carries. */
+export function ownerLabels(owner: NodeId): Record<string, string> {
+  return { [OWNER]: owner };
 }
 
 /** Undefined when the labels do not make a whole mark. */

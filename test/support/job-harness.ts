@@ -64,6 +64,7 @@ export interface HarnessOptions {
   readonly options?: Partial<JobManagerOptions>;
   readonly defaults?: Partial<JobDefaults>;
   readonly settleMs?: number;
+  readonly cluster?: string;
   readonly onFatal?: (error: StoreError) => void;
 }
 
@@ -100,7 +101,7 @@ export class JobHarness implements AsyncDisposable {
       logger: SILENT_LOGGER,
       telemetry: NO_TELEMETRY,
       box,
-      cluster: 'test-cluster',
+      cluster: options.cluster ?? 'test-cluster',
       owner,
       defaults: { ...TEST_DEFAULTS, ...options.defaults },
       settleMs: options.settleMs ?? 0,

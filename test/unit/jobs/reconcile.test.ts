@@ -61,12 +61,9 @@ describe('reconcile', () => {
     expect([...harness.log.live()]).toEqual([]);
   });
 
-  it.each([
-    ['another cluster', { cluster: 'other' }],
-    ['another node', { owner: '12D3KooWOther' as NodeId }],
-  ])('leaves a container of %s alone', async (_who, mark) => {
+  it('leaves a container of another node alone', async () => {
     const driver = fakeEngine();
-    const id = await driver.create(strayPlan(mark));
+    const id = await driver.create(strayPlan({ owner: '12D3KooWOther' as NodeId }));
     await driver.start(id);
     await using harness = await JobHarness.start({
       driver,
@@ -76,6 +73,33 @@ describe('reconcile', () => {
     await expect.poll(() => driver.calls.list, PATIENCE).toBeGreaterThan(lists + 3);
     expect(driver.instances.get(id)?.state).toBe('running');
     expect([...harness.log.live()]).toEqual([]);
+  });
+
+  it('keeps its containers when it becomes a member of another cluster', async () => {
+    const first = await JobHarness.start({ cluster: 'old' });
+    const job = await first.create();
+    await first.reach(job.id, 'running');
+    const instance = first.instanceId(job.id);
+    await using second = await first.restart({ cluster: 'new', options: { reapGraceMs: 0 } });
+    using _directory = { [Symbol.dispose]: () => rmSync(first.directory, { recursive: true, force: true }) };
+    expect(second.log.require(job.id)).toMatchObject({ state: 'running', instance: { id: instance } });
+    second.fake.exit(instance, 0);
+    await second.reach(job.id, 'complete');
+    await second.jobs.remove(job.id);
+    expect(second.fake.instances.size).toBe(0);
+    expect(second.fake.calls.create).toBe(1);
+  });
+
+  it('takes the container that it made as a member of another cluster for its own', async () => {
+    const driver = fakeEngine();
+    await using harness = await JobHarness.start({ driver, cluster: 'new' });
+    harness.jobs.pause();
+    const job = await harness.create();
+    const id = await driver.create(strayPlan({ job: job.id, cluster: 'old' }));
+    harness.jobs.resume();
+    await harness.reach(job.id, 'running');
+    expect(harness.instanceId(job.id)).toBe(id);
+    expect(driver.instances.size).toBe(1);
   });
 
   it('fails a job whose name somebody else has taken, with the remedy', async () => {
