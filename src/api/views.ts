@@ -1,11 +1,9 @@
+import { hiddenEnv } from '../jobs/hidden.ts';
 import { instanceName } from '../jobs/instance-name.ts';
 import type { Job, JobEvent } from '../jobs/job.ts';
 import type { JobSnapshot, QueueStats } from '../jobs/jobs.ts';
 import type { InstanceStats, PullProgress } from '../runtime/driver.ts';
 import type { JobDetailView, JobEventView, JobView, PullView, QueueStatsView, StatsView } from './wire.ts';
-
-/** Stands where a secret value was. */
-export const HIDDEN = '***';
 
 function rfc3339(wallMs: number): string {
   return new Date(wallMs).toISOString();
@@ -84,8 +82,7 @@ function pullView(pull: PullProgress): PullView {
 /** With the spec as it was understood. Values of `env` are nobody's business, names are. */
 export function jobDetailView(snapshot: JobSnapshot): JobDetailView {
   const { spec } = snapshot.job;
-  const env = Object.fromEntries(Object.keys(spec.env).map((name) => [name, HIDDEN]));
-  return { ...jobView(snapshot), spec: { ...spec, env } };
+  return { ...jobView(snapshot), spec: { ...spec, env: hiddenEnv(spec.env) } };
 }
 
 /** What `Last-Event-ID` takes. */

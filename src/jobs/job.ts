@@ -96,6 +96,8 @@ export interface Job {
   readonly stopGraceMs: number | undefined;
   /** Wall clock before which the next attempt or restart does not begin. */
   readonly notBeforeMs: number | undefined;
+  /** Only of another node's job: some of its spec was left out of the record that its owner sends. */
+  readonly isAbridged?: true;
 }
 
 /** One line of a job's history, and what subscribers receive: a change that has been committed. */
