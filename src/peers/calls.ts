@@ -1,0 +1,170 @@
+import type { Clock } from '../kernel/clock.ts';
+import { CodedError, InvariantError, messageOf } from '../kernel/errors.ts';
+import type { NodeId } from '../kernel/ids.ts';
+import { LinkedSignal } from '../kernel/linked-signal.ts';
+import { abortable } from '../kernel/single-flight.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import {
+  CALL_PROTOCOL,
+  dataFrame,
+  decodeReply,
+  END_FRAME,
+  errorFrame,
+  PeerCallError,
+} from './call-frames.ts';
+import { CallPlaces } from './call-places.ts';
+import { PeerError } from './errors.ts';
+import type { PeerNetwork, PeerStream } from './network.ts';
+import { ReplyWriter } from './reply-writer.ts';
+
+export { MAX_CALL_BYTES, PeerCallError } from './call-frames.ts';
+
+/** A peer that is silent for so long has gone: a living one gives a sign of life three times as often. */
+const MAX_SILENCE_MS = 30_000;
+/** How long a caller may take to say what it wants. */
+const REQUEST_LIMIT_MS = 10_000;
+/** When one that found no place may come again. */
+const BUSY_RETRY_MS = 1_000;
+
+/**
+ * Answers a call with pieces of at most `MAX_CALL_BYTES`, and is not asked for the next before the caller has room for it.
+ * A `CodedError` reaches the caller as it is. `signal` is aborted when the caller has left.
+ */
+export type CallHandler = (
+  request: Uint8Array,
+  from: NodeId,
+  signal: AbortSignal,
+) => AsyncIterable<Uint8Array>;
+
+export interface PeerCallsDependencies {
+  readonly network: PeerNetwork;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told of a broken invariant that a call ran into. */
+  readonly onInvariantError: (error: InvariantError) => void;
+}
+
+/** Asks other nodes to do something, and does what they ask. What is asked is not known here. */
+export class PeerCalls {
+  readonly #deps: PeerCallsDependencies;
+  readonly #places = new CallPlaces();
+
+  constructor(deps: PeerCallsDependencies) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Sends a request, once, and gives what comes back, piece by piece, no faster than it is read. Whoever stops reading, or
+   * aborts the signal, ends it there too.
+   * Fails with what the peer answers, a `PeerCallError`; with a `PeerError` `peer_unreachable` when it cannot be reached or
+   * is heard no more before its answer is whole, and nobody knows then whether the request was carried out; with the
+   * signal's reason.
+   */
+  async *call(peer: NodeId, request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    signal.throwIfAborted();
+    const stream = await this.#deps.network.open(peer, CALL_PROTOCOL, signal);
+    let isOver = false;
+    try {
+      await this.#within(stream.write(request), peer, signal);
+      for (;;) {
+        const frame = await this.#within(stream.read(), peer, signal);
+        if (frame === undefined) throw brokenOff(peer);
+        const reply = decodeReply(frame);
+        isOver = reply.kind === 'end' || reply.kind === 'error';
+        if (reply.kind === 'end') return;
+        if (reply.kind === 'error') throw reply.error;
+        if (reply.kind === 'data') yield reply.data;
+      }
+    } finally {
+      if (isOver) stream.end().catch(() => undefined);
+      else stream.abort(new DOMException('the caller has left', 'AbortError'));
+    }
+  }
+
+  /** Answers calls with `handler` from now on. */
+  serve(handler: CallHandler): void {
+    this.#deps.network.handle(CALL_PROTOCOL, (stream, from, signal) =>
+      this.#answer(handler, stream, from, signal),
+    );
+  }
+
+  async #within<T>(step: Promise<T>, peer: NodeId, signal: AbortSignal): Promise<T> {
+    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: MAX_SILENCE_MS });
+    try {
+      return await abortable(step, limited.signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw limited.isTimedOut ? silent(peer) : brokenOff(peer, error);
+    }
+  }
+
+  async #answer(handler: CallHandler, stream: PeerStream, from: NodeId, signal: AbortSignal): Promise<void> {
+    using place = this.#places.take(from);
+    if (place === undefined) return stream.write(errorFrame(busy()));
+    const request = await this.#requestOf(stream, signal);
+    if (request === undefined) return;
+    using writer = new ReplyWriter(stream, this.#deps.clock);
+    try {
+      await sendAll(handler(request, from, signal), writer, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      await writer.send(errorFrame(this.#toldError(error, from)));
+    }
+  }
+
+  async #requestOf(stream: PeerStream, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: REQUEST_LIMIT_MS });
+    return await abortable(stream.read(), limited.signal);
+  }
+
+  /** Ours keep their code, message and facts; of any other nothing is told. */
+  #toldError(error: unknown, from: NodeId): CodedError {
+    if (error instanceof CodedError) return error;
+    const { logger, onInvariantError } = this.#deps;
+    logger.error({ err: error, peer: from }, 'call of a peer failed');
+    if (error instanceof InvariantError) onInvariantError(error);
+    return new PeerCallError('internal_error', "the peer failed; see that node's log");
+  }
+}
+
+async function sendAll(
+  pieces: AsyncIterable<Uint8Array>,
+  writer: ReplyWriter,
+  signal: AbortSignal,
+): Promise<void> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const step = await abortable(iterator.next(), signal);
+      if (step.done === true) break;
+      await writer.send(dataFrame(step.value));
+    }
+  } finally {
+    // It may be in the middle of a step, which the signal ends; nobody needs to wait for that.
+    iterator.return?.().catch(() => undefined);
+  }
+  await writer.send(END_FRAME);
+}
+
+function busy(): PeerCallError {
+  return new PeerCallError('busy', 'the peer serves as many calls as it may', {
+    retryable: true,
+    retryAfterMs: BUSY_RETRY_MS,
+  });
+}
+
+function silent(peer: NodeId): PeerError {
+  return new PeerError('peer_unreachable', `node ${peer} was not heard for ${MAX_SILENCE_MS} ms`, {
+    details: { node: peer },
+    retryable: true,
+  });
+}
+
+function brokenOff(peer: NodeId, cause?: unknown): PeerError {
+  const why = cause === undefined ? '' : `: ${messageOf(cause)}`;
+  return new PeerError('peer_unreachable', `the connection to node ${peer} broke off${why}`, {
+    cause,
+    details: { node: peer },
+    retryable: true,
+  });
+}
