@@ -44,3 +44,18 @@ function base58(bytes: Uint8Array): string {
   const leadingZeros = bytes.findIndex((byte) => byte !== 0);
   return '1'.repeat(Math.max(0, leadingZeros)) + text;
 }
+
+/** The raw Ed25519 public key that a peer id holds; undefined for any other text. */
+export function publicKeyOf(nodeId: string): Uint8Array | undefined {
+  if (nodeId.length > 64) return undefined;
+  let number = 0n;
+  for (const letter of nodeId) {
+    const digit = BASE58_ALPHABET.indexOf(letter);
+    if (digit === -1) return undefined;
+    number = number * 58n + BigInt(digit);
+  }
+  const key = Buffer.from(number.toString(16).padStart(76, '0'), 'hex').subarray(-PUBLIC_KEY_BYTES);
+  return key.length === PUBLIC_KEY_BYTES && peerIdOf(key) === nodeId ? key : undefined;
+}
+
+const PUBLIC_KEY_BYTES = 32;

@@ -1,0 +1,35 @@
+import type { NodeId } from '../../kernel/ids.ts';
+import type { Statement, StatementPlace } from './statement.ts';
+
+/** So often must a life of a node speak that a later one should have ended, before it counts as another node, not as an echo. */
+const ECHOES = 3;
+
+/**
+ * Finds two nodes that run with one identity, as happens when a data dir was copied: a node's lives follow each other, so that
+ * what an earlier one says after a later one has begun is said by somebody else.
+ */
+export class IdentityWatch {
+  readonly #echoes = new Map<NodeId, { incarnation: number; tick: number; count: number }>();
+
+  /** Whether this node's own identity speaks out of another process. `ticked`: how many statements this process has signed. */
+  isOwnCopy(owner: NodeId, statement: Statement, own: Pick<StatementPlace, 'incarnation' | 'tick'>): boolean {
+    if (statement.incarnation > own.incarnation) return true;
+    if (statement.incarnation === own.incarnation) return statement.tick > own.tick;
+    return this.isCopy(owner, statement, own.incarnation);
+  }
+
+  /** Whether a statement shows a second node with the identity of `owner`, whose newest life is known to be `newest`. */
+  isCopy(owner: NodeId, statement: Statement, newest: number): boolean {
+    const { incarnation, tick } = statement;
+    if (incarnation >= newest) return false;
+    const known = this.#echoes.get(owner);
+    if (known?.incarnation !== incarnation) {
+      this.#echoes.set(owner, { incarnation, tick, count: 0 });
+      return false;
+    }
+    if (tick <= known.tick) return false;
+    known.tick = tick;
+    known.count += 1;
+    return known.count >= ECHOES;
+  }
+}

@@ -1,0 +1,322 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { NodeId } from '../../kernel/ids.ts';
+import { LinkedSignal } from '../../kernel/linked-signal.ts';
+import { PeerError } from '../errors.ts';
+import { publicKeyOf } from '../identity.ts';
+import type { GossipVerdict, PeerNetwork, PeerStream } from '../network.ts';
+import type { Signing } from '../signing.ts';
+import { decodeBatch, proveAll, requireSigned, type Batch } from './batch.ts';
+import { ForgottenOwners } from './forgotten-owners.ts';
+import { IdentityWatch } from './identity-watch.ts';
+import type { LogRecord } from './log-record.ts';
+import { Mirror, type MirrorReports } from './mirror.ts';
+import type { MirrorStore } from './mirror-store.ts';
+import type { OwnLog } from './own-log.ts';
+import { Publisher } from './publisher.ts';
+import { Pulls, type PullScope } from './pulls.ts';
+import { decodeStatement, isNewer, type SignedStatement, type Statement } from './statement.ts';
+import { request } from './sync-client.ts';
+import { decodeRequest, SYNC_PROTOCOL, type Forgotten, type PullRequest } from './sync-messages.ts';
+import { serveLocate, servePull } from './sync-server.ts';
+import { Voice } from './voice.ts';
+
+/** What is told of replication as it goes; counted and logged by whoever listens. */
+export interface ReplicationReports extends MirrorReports {
+  /** A peer sent what cannot be proved, or is not what the protocol allows. */
+  onViolation(peer: NodeId, error: PeerError): void;
+  onPullFailed(peer: NodeId, error: unknown): void;
+  onPulled(peer: NodeId, scope: PullScope, records: number, durationMs: number): void;
+  onGossip(verdict: GossipVerdict, records: number): void;
+  /** Two nodes run with one identity; `owner` may be this node's own. Told again and again as long as it lasts. */
+  onCopiedIdentity(owner: NodeId): void;
+  /** Others know more of this node's log than its store does. */
+  onBehind(epoch: number): void;
+  /** What is mirrored is not what its owner has, and is fetched anew. */
+  onMismatch(owner: NodeId): void;
+}
+
+export interface ReplicatorOptions {
+  /** Greater than in any life of this node before. */
+  readonly incarnation: number;
+  readonly card: () => Uint8Array;
+  /** Whether an owner may be a member at all. */
+  readonly isAllowed: (owner: NodeId) => boolean;
+}
+
+export interface ReplicatorDependencies {
+  readonly network: PeerNetwork;
+  readonly log: OwnLog;
+  readonly store: MirrorStore;
+  readonly signing: Signing;
+  readonly clock: Clock;
+  readonly reports: ReplicationReports;
+  /** Throws a `PeerError` `peer_violation` for a record that means nothing. */
+  readonly inspect: (record: LogRecord) => void;
+  readonly random?: () => number;
+}
+
+/** So long a peer may take over one answer, ms. */
+const PULL_TIMEOUT_MS = 120_000;
+/** An owner whose log does not become what it says is asked again after this, ms. */
+const DISTRUST_MS = 5_000;
+/** A node begins its log anew so often at most because a peer is in doubt, ms: all others must fetch it again. */
+const DOUBT_INTERVAL_MS = 600_000;
+/** Peers that are asked for one key. */
+const LOCATE_PEERS = 8;
+
+/**
+ * Keeps a mirror of every other node's log, and tells them of this one's: changes as they come, by gossip, which may be lost; and what
+ * is missing by asking, which is the truth.
+ */
+export class Replicator implements AsyncDisposable {
+  readonly mirror: Mirror;
+  readonly #options: ReplicatorOptions;
+  readonly #deps: ReplicatorDependencies;
+  readonly #voice: Voice;
+  readonly #publisher: Publisher;
+  readonly #pulls: Pulls;
+  readonly #forgotten: ForgottenOwners;
+  readonly #watch = new IdentityWatch();
+  /** Owners whose mirror is not what they have, as long as that lasts. */
+  readonly #distrusted = new Map<NodeId, { readonly untilMs: number; readonly isInDoubt: boolean }>();
+  readonly #headAtStart: number;
+  #doubtedAtMs = Number.NEGATIVE_INFINITY;
+  #opening: Promise<void> | undefined;
+
+  constructor(options: ReplicatorOptions, deps: ReplicatorDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    const { network, log, store, signing, clock, reports } = deps;
+    this.#headAtStart = log.head;
+    this.mirror = new Mirror({ store, clock, reports });
+    this.#forgotten = new ForgottenOwners(store.forgotten(), {
+      signing,
+      save: (marks) => store.saveForgotten(marks),
+      nowMs: clock.wallMs(),
+    });
+    this.#voice = new Voice(options, { log, signing });
+    const publish = (message: Uint8Array): void => network.publish(message);
+    const listeners = (): number => network.connected().length;
+    this.#publisher = new Publisher({ log, voice: this.#voice, clock, publish, listeners });
+    network.onGossip((message, from) => this.#judge(message, from));
+    network.handle(SYNC_PROTOCOL, (stream, from) => this.#serve(stream, from));
+    this.#pulls = new Pulls({
+      network,
+      clock,
+      random: deps.random ?? Math.random,
+      pull: (peer, scope, signal) => this.#pull(peer, scope, signal),
+      isBehind: (owner) => this.mirror.hasGap(owner),
+      onFailure: (peer, error) => this.#failed(peer, error),
+    });
+  }
+
+  /** Tells at once what the node tells of itself. */
+  announce(): void {
+    this.#publisher.beacon();
+  }
+
+  /** Asks the connected peers, or some of them, for the records of one key, and returns when all have answered. */
+  async locate(key: string, signal: AbortSignal): Promise<void> {
+    const peers = this.#deps.network.connected().slice(0, LOCATE_PEERS);
+    const answers = peers.map((peer) => this.#request(peer, { kind: 'locate', key }, signal));
+    await Promise.allSettled(answers);
+  }
+
+  /** Gives an owner up that will not return, here and, by and by, at every peer. False when nothing was known of it. */
+  forget(owner: NodeId): boolean {
+    const state = this.mirror.state(owner);
+    if (state === undefined) return false;
+    const { epoch, incarnation, tick } = state.newest;
+    this.#giveUp({ owner: state.newest.owner, epoch, incarnation, tick });
+    for (const peer of this.#deps.network.connected()) this.#pulls.ask(peer, 'all');
+    return true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#publisher[Symbol.dispose]();
+    this.#voice[Symbol.dispose]();
+    await this.#pulls[Symbol.asyncDispose]();
+    await this.#opening;
+  }
+
+  #judge(message: Uint8Array, from: NodeId): GossipVerdict {
+    try {
+      const batch = decodeBatch(message);
+      const verdict = this.#hearGossip(batch, from);
+      this.#deps.reports.onGossip(verdict, batch.records.length);
+      return verdict;
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#deps.reports.onViolation(from, error);
+      return 'reject';
+    }
+  }
+
+  #hearGossip(batch: Batch, from: NodeId): GossipVerdict {
+    const { statement, signed, records } = batch;
+    const { signing, network, inspect } = this.#deps;
+    const owner = signing.nodeIdOf(statement.owner);
+    if (owner === network.nodeId) {
+      this.#hearOneself(statement, signed);
+      return 'ignore';
+    }
+    if (!this.#isWanted(owner, statement)) return 'ignore';
+    if (this.mirror.isStale(owner, statement)) {
+      this.#watchForCopy(owner, statement, signed);
+      return 'ignore';
+    }
+    const proofs = proveAll(batch, signing);
+    for (const record of records) inspect(record);
+    if (!this.mirror.hear(owner, statement, signed)) return 'ignore';
+    if (this.mirror.isBehind(owner, statement)) {
+      // Asking it shows it what it has lost.
+      this.#pulls.ask(network.connected().includes(owner) ? owner : from, 'all');
+      return 'accept';
+    }
+    const { epoch, from: start, to } = statement;
+    const proved = records.map((record, index) => ({ record, proof: proofs[index] as Uint8Array }));
+    this.mirror.take({ owner, epoch, span: { from: start, to }, records: proved, isCurrent: false });
+    this.#repair(owner, from);
+    return 'accept';
+  }
+
+  /** Asks for what is missing, and for everything where what is there is not what it should be. */
+  #repair(owner: NodeId, hint: NodeId | undefined): void {
+    if (this.mirror.hasGap(owner)) return this.#pulls.noticeGap(owner, hint);
+    if (!this.mirror.isMismatch(owner)) {
+      this.#distrusted.delete(owner);
+      return;
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    const known = this.#distrusted.get(owner);
+    if (known !== undefined && nowMs < known.untilMs) return;
+    // Where the whole log did not help, its owner is to begin it anew.
+    this.#distrusted.set(owner, { untilMs: nowMs + DISTRUST_MS, isInDoubt: known !== undefined });
+    this.#deps.reports.onMismatch(owner);
+    this.mirror.distrust(owner);
+    this.#pulls.noticeGap(owner, undefined);
+  }
+
+  #isWanted(owner: NodeId, statement: Statement): boolean {
+    return this.#options.isAllowed(owner) && !this.#forgotten.covers(owner, statement);
+  }
+
+  async #serve(stream: PeerStream, from: NodeId): Promise<void> {
+    const bytes = await stream.read();
+    if (bytes === undefined) return;
+    const asked = decodeRequest(bytes);
+    const { log, store, signing, clock } = this.#deps;
+    const deps = { log, voice: this.#voice, mirror: this.mirror, store, signing, clock };
+    if (asked.kind === 'locate') return serveLocate(asked.key, stream, deps);
+    await this.#heed(asked);
+    for (const mark of asked.forgotten) this.#heedForgotten(mark, from);
+    await servePull(asked, stream, deps);
+  }
+
+  /** Somebody shows what this node once said: more than its store knows, where that was lost. */
+  async #heed({ evidence, isInDoubt }: PullRequest): Promise<void> {
+    for (const signed of evidence) {
+      const statement = decodeStatement(signed.bytes);
+      if (Buffer.compare(statement.owner, this.#deps.signing.publicKey) === 0)
+        this.#hearOneself(statement, signed);
+    }
+    if (isInDoubt) this.#heedDoubt();
+    await this.#opening;
+  }
+
+  #heedDoubt(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - this.#doubtedAtMs < DOUBT_INTERVAL_MS) return;
+    this.#doubtedAtMs = nowMs;
+    this.#opening ??= this.#openEpoch(this.#deps.log.epoch).finally(() => (this.#opening = undefined));
+  }
+
+  /** The signature is checked where it matters: anybody can send back an old message. */
+  #hearOneself(statement: Statement, signed: SignedStatement): void {
+    const { log, network, reports, signing } = this.#deps;
+    const own = { incarnation: this.#options.incarnation, tick: this.#voice.tick };
+    const isOwn = statement.incarnation === own.incarnation && statement.tick <= own.tick;
+    if (isOwn) return;
+    requireSigned(statement, signed, signing);
+    if (this.#watch.isOwnCopy(network.nodeId, statement, own))
+      return reports.onCopiedIdentity(network.nodeId);
+    // What a life before has said, this one must have begun with.
+    const isLost =
+      statement.epoch > log.epoch || (statement.epoch === log.epoch && statement.head > this.#headAtStart);
+    if (isLost) this.#opening ??= this.#openEpoch(statement.epoch).finally(() => (this.#opening = undefined));
+  }
+
+  async #openEpoch(above: number): Promise<void> {
+    this.#deps.reports.onBehind(above);
+    await this.#deps.log.openEpoch(above);
+    this.announce();
+  }
+
+  #watchForCopy(owner: NodeId, statement: Statement, signed: SignedStatement): void {
+    const newest = this.mirror.state(owner)?.newest.incarnation ?? 0;
+    if (statement.incarnation >= newest) return;
+    requireSigned(statement, signed, this.#deps.signing);
+    if (this.#watch.isCopy(owner, statement, newest)) this.#deps.reports.onCopiedIdentity(owner);
+  }
+
+  /** A member is believed that an owner will not return, unless it is here. */
+  #heedForgotten(mark: Forgotten, from: NodeId): void {
+    const { signing, network } = this.#deps;
+    const owner = signing.nodeIdOf(mark.owner);
+    if (owner === network.nodeId || owner === from || network.connected().includes(owner)) return;
+    const newest = this.mirror.state(owner)?.newest;
+    if (newest !== undefined && isNewer(newest, mark)) return;
+    this.#giveUp(mark);
+  }
+
+  #giveUp(mark: Forgotten): void {
+    if (!this.#forgotten.add(mark, this.#deps.clock.wallMs())) return;
+    this.mirror.forget(this.#deps.signing.nodeIdOf(mark.owner));
+  }
+
+  async #pull(peer: NodeId, scope: PullScope, signal: AbortSignal): Promise<void> {
+    const { clock, reports } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const records = await this.#request(peer, this.#pullRequest(peer, scope), signal);
+    reports.onPulled(peer, scope, records, clock.monotonicMs() - startedMs);
+    for (const { owner } of [...this.mirror.owners()]) this.#repair(owner, undefined);
+  }
+
+  #pullRequest(peer: NodeId, scope: PullScope): PullRequest {
+    const known = this.mirror.state(peer);
+    const owners = scope === 'all' ? [...this.mirror.owners()] : [];
+    const wants = owners.map(({ newest, epoch, coverage }) => ({
+      owner: newest.owner,
+      epoch,
+      upTo: coverage.upTo,
+    }));
+    const key = publicKeyOf(peer);
+    if (scope === 'own' && key !== undefined)
+      wants.push({ owner: key, epoch: known?.epoch ?? 0, upTo: known?.coverage.upTo ?? 0 });
+    return {
+      kind: 'pull',
+      wants,
+      others: scope === 'all',
+      evidence:
+        known === undefined
+          ? []
+          : [known.formerSigned, known.newestSigned].filter((signed) => signed !== undefined),
+      forgotten: this.#forgotten.all(),
+      isInDoubt: this.#distrusted.get(peer)?.isInDoubt ?? false,
+    };
+  }
+
+  async #request(peer: NodeId, message: Parameters<typeof request>[1], signal: AbortSignal): Promise<number> {
+    const { network, signing, inspect, clock } = this.#deps;
+    using limited = new LinkedSignal([signal], { clock, limitMs: PULL_TIMEOUT_MS });
+    const isWanted = (owner: NodeId, statement: Statement): boolean => this.#isWanted(owner, statement);
+    const deps = { network, mirror: this.mirror, signing, inspect, isWanted };
+    return (await request(peer, message, limited.signal, deps)).records;
+  }
+
+  #failed(peer: NodeId, error: unknown): void {
+    const { reports } = this.#deps;
+    if (error instanceof PeerError && error.code === 'peer_violation') reports.onViolation(peer, error);
+    else reports.onPullFailed(peer, error);
+  }
+}

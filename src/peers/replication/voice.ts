@@ -1,0 +1,71 @@
+import type { Signing } from '../signing.ts';
+import { signBatch } from './batch.ts';
+import type { Span } from './coverage.ts';
+import type { OwnChange, OwnLog } from './own-log.ts';
+import { SetDigest } from './set-digest.ts';
+import type { SignedStatement } from './statement.ts';
+
+export interface VoiceOptions {
+  /** Greater than in any life of this node before. */
+  readonly incarnation: number;
+  /** What the node tells of itself; at most `MAX_CARD_BYTES`. */
+  readonly card: () => Uint8Array;
+}
+
+/** Most changes whose part in the digest is put off until somebody asks for it. */
+const MAX_PUT_OFF = 4096;
+
+/** Speaks for this node's own log: signs what it says of itself, each statement at a place of its own. */
+export class Voice implements Disposable {
+  readonly #options: VoiceOptions;
+  readonly #log: OwnLog;
+  readonly #signing: Signing;
+  readonly #digest = new SetDigest();
+  readonly #subscription: Disposable;
+  /** By key: the record that the digest still counts, and the one that it should. */
+  readonly #putOff = new Map<string, { before: number | undefined; after: number | undefined }>();
+  #tick = 0;
+
+  constructor(options: VoiceOptions, deps: { log: OwnLog; signing: Signing }) {
+    this.#options = options;
+    this.#log = deps.log;
+    this.#signing = deps.signing;
+    for (const { key, seq } of deps.log.live()) this.#digest.add(key, seq);
+    this.#subscription = deps.log.subscribe((change) => this.#note(change));
+  }
+
+  /** Of the last statement. */
+  get tick(): number {
+    return this.#tick;
+  }
+
+  /** Signs that the records `leaves` are all that still counts of the changes in `span`. */
+  say(span: Span, leaves: readonly Uint8Array[]): SignedStatement {
+    this.#settle();
+    const { epoch, head, floor } = this.#log;
+    this.#tick += 1;
+    const { incarnation, card } = this.#options;
+    const place = { epoch, incarnation, tick: this.#tick };
+    const draft = { ...place, ...span, head, floor, digest: this.#digest.bytes(), card: card() };
+    return signBatch(draft, leaves, this.#signing);
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
+  }
+
+  #note({ key, seq, before, body }: OwnChange): void {
+    const after = body === undefined ? undefined : seq;
+    const known = this.#putOff.get(key);
+    this.#putOff.set(key, { before: known === undefined ? before : known.before, after });
+    if (this.#putOff.size >= MAX_PUT_OFF) this.#settle();
+  }
+
+  #settle(): void {
+    for (const [key, { before, after }] of this.#putOff) {
+      if (before !== undefined) this.#digest.remove(key, before);
+      if (after !== undefined) this.#digest.add(key, after);
+    }
+    this.#putOff.clear();
+  }
+}

@@ -1,0 +1,114 @@
+import type { NodeId } from '../../src/kernel/ids.ts';
+import type {
+  ForgottenMark,
+  MirrorChange,
+  MirroredRecord,
+  MirrorOwner,
+  MirrorStore,
+} from '../../src/peers/replication/mirror-store.ts';
+
+interface Contents {
+  readonly owners: ReadonlyMap<NodeId, MirrorOwner>;
+  readonly records: ReadonlyMap<NodeId, ReadonlyMap<string, MirroredRecord>>;
+}
+
+/** A mirror store in memory, for simulations; passes the suite that the one on disk passes. */
+export class MemoryMirrorStore implements MirrorStore {
+  readonly #owners = new Map<NodeId, MirrorOwner>();
+  readonly #records = new Map<NodeId, Map<string, MirroredRecord & { storedAtMs: number }>>();
+  readonly #wallMs: () => number;
+  #forgotten: readonly ForgottenMark[] = [];
+  #durable: Contents | undefined;
+
+  constructor(wallMs: () => number = Date.now) {
+    this.#wallMs = wallMs;
+  }
+
+  owners(): MirrorOwner[] {
+    return [...this.#owners.values()];
+  }
+
+  write({ owner, put, drop }: MirrorChange, isDurable: boolean): void {
+    this.#owners.set(owner.owner, owner);
+    const records = this.#records.get(owner.owner) ?? new Map();
+    this.#records.set(owner.owner, records);
+    for (const record of put) records.set(record.key, { ...record, storedAtMs: this.#wallMs() });
+    for (const key of drop) records.delete(key);
+    if (isDurable) this.#durable = this.#contents();
+  }
+
+  record(owner: NodeId, key: string): MirroredRecord | undefined {
+    const found = this.#records.get(owner)?.get(key);
+    return found === undefined ? undefined : withoutTime(found);
+  }
+
+  recordsOf(key: string): MirroredRecord[] {
+    return [...this.#records.keys()].sort().flatMap((owner) => this.record(owner, key) ?? []);
+  }
+
+  recordsAfter(owner: NodeId, epoch: number, seq: number, limit: number): MirroredRecord[] {
+    return [...(this.#records.get(owner)?.values() ?? [])]
+      .filter((record) => record.epoch === epoch && record.seq > seq)
+      .sort((a, b) => a.seq - b.seq)
+      .slice(0, limit)
+      .map(withoutTime);
+  }
+
+  keysUpTo(owner: NodeId, epoch: number, upTo: number): string[] {
+    return [...(this.#records.get(owner)?.values() ?? [])]
+      .filter((record) => record.epoch < epoch || (record.epoch === epoch && record.seq <= upTo))
+      .map(({ key }) => key)
+      .sort();
+  }
+
+  count(owner: NodeId): number {
+    return this.#records.get(owner)?.size ?? 0;
+  }
+
+  forget(owner: NodeId): void {
+    this.#owners.delete(owner);
+    this.#records.delete(owner);
+  }
+
+  forgotten(): ForgottenMark[] {
+    return [...this.#forgotten];
+  }
+
+  saveForgotten(marks: readonly ForgottenMark[]): void {
+    this.#forgotten = marks;
+  }
+
+  compact(beforeMs: number): void {
+    for (const [owner, records] of this.#records) {
+      const { epoch = 0, upTo = 0 } = this.#owners.get(owner) ?? {};
+      for (const record of [...records.values()]) {
+        const isKnown = record.epoch === epoch && record.seq <= upTo;
+        if (record.body === undefined && isKnown && record.storedAtMs < beforeMs) records.delete(record.key);
+      }
+    }
+  }
+
+  /** What a power cut leaves: all up to the last durable write. */
+  powerCut(): MemoryMirrorStore {
+    const left = new MemoryMirrorStore(this.#wallMs);
+    for (const [owner, row] of this.#durable?.owners ?? []) left.#owners.set(owner, row);
+    for (const [owner, records] of this.#durable?.records ?? [])
+      left.#records.set(
+        owner,
+        new Map([...records].map(([key, record]) => [key, { ...record, storedAtMs: 0 }])),
+      );
+    left.#forgotten = this.#forgotten;
+    return left;
+  }
+
+  #contents(): Contents {
+    return {
+      owners: new Map(this.#owners),
+      records: new Map([...this.#records].map(([owner, records]) => [owner, new Map(records)])),
+    };
+  }
+}
+
+function withoutTime({ storedAtMs: _, ...record }: MirroredRecord & { storedAtMs: number }): MirroredRecord {
+  return record;
+}

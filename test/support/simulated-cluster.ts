@@ -1,0 +1,240 @@
+import { hash } from 'node:crypto';
+import type { NodeId } from '../../src/kernel/ids.ts';
+import { peerIdOf } from '../../src/peers/identity.ts';
+import type { Signing } from '../../src/peers/signing.ts';
+import type { MirroredRecord } from '../../src/peers/replication/mirror-store.ts';
+import { Replicator, type ReplicationReports } from '../../src/peers/replication/replicator.ts';
+import { MemoryMirrorStore } from './memory-mirror-store.ts';
+import { seededRandom } from './seeded-random.ts';
+import { SimulatedLog } from './simulated-log.ts';
+import { VirtualClock } from './virtual-clock.ts';
+import { VirtualNetwork, type VirtualNode } from './virtual-network.ts';
+
+/** Signatures that cost nothing, and that only who has the secret can make: it is derived from the key within this file. */
+class SimulatedSigning implements Signing {
+  readonly publicKey: Uint8Array;
+
+  constructor(name: string) {
+    this.publicKey = hash('sha256', name, 'buffer');
+  }
+
+  sign(bytes: Uint8Array): Uint8Array {
+    return signatureOf(this.publicKey, bytes);
+  }
+
+  verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return Buffer.compare(signatureOf(publicKey, bytes), signature) === 0;
+  }
+
+  nodeIdOf(publicKey: Uint8Array): NodeId {
+    const name = Buffer.from(publicKey).toString('latin1');
+    const known = NODE_IDS.get(name) ?? peerIdOf(publicKey);
+    NODE_IDS.set(name, known);
+    return known;
+  }
+}
+
+const NODE_IDS = new Map<string, NodeId>();
+
+function signatureOf(publicKey: Uint8Array, bytes: Uint8Array): Uint8Array {
+  return hash('sha512', Buffer.concat([Buffer.from('only the owner knows'), publicKey, bytes]), 'buffer');
+}
+
+export type ReportCounts = Record<keyof ReplicationReports, number>;
+
+/** One node of the cluster over all its lives. */
+export class SimulatedNode {
+  readonly signing: SimulatedSigning;
+  readonly nodeId: NodeId;
+  readonly counts: ReportCounts = {
+    onConflict: 0, onOverflow: 0, onViolation: 0, onPullFailed: 0, onPulled: 0, onGossip: 0, onCopiedIdentity: 0,
+    onBehind: 0, onMismatch: 0,
+  }; // prettier-ignore
+  readonly violations: string[] = [];
+  log: SimulatedLog;
+  store: MemoryMirrorStore;
+  network: VirtualNode | undefined;
+  replicator: Replicator | undefined;
+  readonly #cluster: SimulatedCluster;
+  #incarnation = 0;
+
+  constructor(name: string, cluster: SimulatedCluster) {
+    this.#cluster = cluster;
+    this.signing = new SimulatedSigning(name);
+    this.nodeId = this.signing.nodeIdOf(this.signing.publicKey);
+    this.log = new SimulatedLog(cluster.newEpoch());
+    this.store = new MemoryMirrorStore(() => cluster.clock.wallMs());
+  }
+
+  get isUp(): boolean {
+    return this.replicator !== undefined;
+  }
+
+  start(): void {
+    const { clock, network, random } = this.#cluster;
+    this.#incarnation += 1;
+    this.network = network.join(this.nodeId);
+    this.replicator = new Replicator(
+      { incarnation: this.#incarnation, card: () => new Uint8Array(), isAllowed: () => true },
+      {
+        network: this.network, log: this.log, store: this.store, signing: this.signing, clock, random,
+        reports: this.#reports(), inspect: () => undefined,
+      },
+    ); // prettier-ignore
+    this.replicator.mirror.subscribe((owner, { key }) => {
+      const record = this.store.record(owner, key);
+      if (record !== undefined) this.#cluster.onMirrored(this, record);
+    });
+  }
+
+  /** As a kill does: nothing is said, and what was not yet written is gone. */
+  crash(): void {
+    const { network, replicator } = this;
+    if (network === undefined || replicator === undefined) return;
+    this.network = undefined;
+    this.replicator = undefined;
+    this.#cluster.network.leave(network);
+    void replicator[Symbol.asyncDispose]();
+  }
+
+  /** The next life knows nothing of the ones before. */
+  loseStore(): void {
+    this.log = new SimulatedLog(this.#cluster.newEpoch());
+    this.store = new MemoryMirrorStore(() => this.#cluster.clock.wallMs());
+  }
+
+  #reports(): ReplicationReports {
+    const { counts, violations } = this;
+    const count = (name: keyof ReplicationReports) => (): void => void (counts[name] += 1);
+    return {
+      onConflict: count('onConflict'),
+      onOverflow: count('onOverflow'),
+      onViolation: (_peer, error) => {
+        counts.onViolation += 1;
+        violations.push(error.message);
+      },
+      onPullFailed: count('onPullFailed'),
+      onPulled: count('onPulled'),
+      onGossip: count('onGossip'),
+      onCopiedIdentity: count('onCopiedIdentity'),
+      onBehind: count('onBehind'),
+      onMismatch: count('onMismatch'),
+    };
+  }
+}
+
+/** Nodes that replicate their logs over a virtual network, and a watch over what they are told. */
+export class SimulatedCluster {
+  readonly clock = new VirtualClock();
+  readonly random: () => number;
+  readonly network: VirtualNetwork;
+  readonly nodes: SimulatedNode[];
+  /** What broke a rule, in words. */
+  readonly broken: string[] = [];
+  /** Every body an owner ever wrote, by place. */
+  readonly #written = new Map<string, Uint8Array | undefined>();
+  readonly #epochs = new Map<NodeId, Set<number>>();
+  /** The newest place at which a node was told of a key. */
+  readonly #told = new WeakMap<MemoryMirrorStore, Map<string, [epoch: number, seq: number]>>();
+  #epoch = 0;
+  #changes = 0;
+
+  constructor(options: { readonly seed: number; readonly size: number }) {
+    this.random = seededRandom(options.seed);
+    this.network = new VirtualNetwork({ clock: this.clock, random: this.random });
+    this.nodes = Array.from({ length: options.size }, (_, index) => new SimulatedNode(`node ${index}`, this));
+  }
+
+  newEpoch(): number {
+    this.#epoch += 1_000;
+    return this.#epoch;
+  }
+
+  /** A number from 0 to below `limit`. */
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.below(items.length)] as T;
+  }
+
+  /** An owner changes one of its things, or makes or removes one. */
+  change(node: SimulatedNode): void {
+    const live = node.log.live();
+    const chance = this.random();
+    const isNew = live.length === 0 || chance < 0.4;
+    // Few keys in all, so that several owners have the same: a client that used one idempotency key on both sides of a cut.
+    const key = isNew ? `key ${this.below(400)}` : this.pick(live).key;
+    const isRemoval = !isNew && chance > 0.85;
+    this.#changes += 1;
+    this.write(node, key, isRemoval ? undefined : Buffer.from(`change ${this.#changes}`));
+  }
+
+  write(node: SimulatedNode, key: string, body: Uint8Array | undefined): void {
+    const { epoch } = node.log;
+    const { seq } = node.log.change(key, body);
+    this.#written.set(`${node.nodeId} ${epoch} ${seq} ${key}`, body);
+    this.#epochs.set(node.nodeId, (this.#epochs.get(node.nodeId) ?? new Set()).add(epoch));
+  }
+
+  /** Hears of everything that any mirror takes up. */
+  onMirrored(node: SimulatedNode, record: MirroredRecord): void {
+    const { owner, key, epoch, seq, body } = record;
+    const told = this.#told.get(node.store) ?? new Map<string, [number, number]>();
+    this.#told.set(node.store, told);
+    const name = `${owner} ${key}`;
+    const [knownEpoch, knownSeq] = told.get(name) ?? [0, 0];
+    if (epoch < knownEpoch || (epoch === knownEpoch && seq <= knownSeq))
+      this.broken.push(`${key} of ${owner} went back from ${knownEpoch}-${knownSeq} to ${epoch}-${seq}`);
+    told.set(name, [epoch, seq]);
+    // What a new epoch says again was written in one before.
+    const isWritten = [...(this.#epochs.get(owner) ?? [])].some((wrote) => {
+      const place = `${owner} ${wrote} ${seq} ${key}`;
+      return this.#written.has(place) && sameBytes(this.#written.get(place), body);
+    });
+    if (!isWritten) this.broken.push(`${key} of ${owner} at ${epoch}-${seq} was never written by it`);
+  }
+
+  /** Every way in which a mirror differs from its owner's log; none when all is well. */
+  differences(): string[] {
+    const up = this.nodes.filter((node) => node.isUp);
+    return up.flatMap((owner) =>
+      up.filter((node) => node !== owner).flatMap((node) => differencesOf(owner, node)),
+    );
+  }
+
+  /** Lets time pass until nothing differs any more; gives back how long that took, ms. */
+  async untilEqual(limitMs: number): Promise<number> {
+    const startMs = this.clock.monotonicMs();
+    while (this.differences().length > 0) {
+      const tookMs = this.clock.monotonicMs() - startMs;
+      if (tookMs > limitMs)
+        throw new Error(`not equal after ${limitMs} ms: ${this.differences().slice(0, 5).join('; ')}`);
+      await this.clock.pass(100);
+    }
+    return this.clock.monotonicMs() - startMs;
+  }
+
+  crashAll(): void {
+    for (const node of this.nodes) node.crash();
+  }
+}
+
+function differencesOf(owner: SimulatedNode, node: SimulatedNode): string[] {
+  const live = owner.log.live();
+  const found = live
+    .filter(({ key, body }) => !sameBytes(node.store.record(owner.nodeId, key)?.body, body))
+    .map(({ key }) => `${node.nodeId} lacks ${key} of ${owner.nodeId}`);
+  const keys = new Set(live.map(({ key }) => key));
+  const extra = node.store
+    .keysUpTo(owner.nodeId, Number.MAX_SAFE_INTEGER, 0)
+    .filter((key) => !keys.has(key) && node.store.record(owner.nodeId, key)?.body !== undefined)
+    .map((key) => `${node.nodeId} has ${key} of ${owner.nodeId}, which is gone`);
+  return [...found, ...extra];
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Buffer.compare(a, b) === 0;
+}

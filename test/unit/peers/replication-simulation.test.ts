@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { SimulatedCluster, type SimulatedNode } from '../../support/simulated-cluster.ts';
+import { FAIR } from '../../support/virtual-network.ts';
+
+/** One seed is one run, the same every time: the seed of a failure is in its name. */
+const FIRST_SEED = Number(process.env['FAULTS_SEED'] ?? 1);
+const RUNS = process.env['FAULTS'] === 'full' ? 20_000 : 1_000;
+
+/** By when all views must be equal once nothing is in the way: one round of asking, and one beacon. */
+const CONVERGED_WITHIN_MS = 60_000;
+
+describe('mirrors on a virtual network', () => {
+  it(
+    'end equal to what their owners have, whatever happened on the way',
+    { timeout: 3_600_000 },
+    async () => {
+      const seen = { restores: 0, losses: 0, cuts: 0, crashes: 0, compactions: 0, mismatches: 0 };
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed += 1) {
+        const cluster = new SimulatedCluster({ seed, size: 2 + (seed % 5) });
+        try {
+          await run(cluster, 30, seen);
+        } catch (error) {
+          throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
+        }
+        expect(cluster.broken, `seed ${seed}`).toEqual([]);
+      }
+      for (const [what, count] of Object.entries(seen)) expect(count, `runs with ${what}`).toBeGreaterThan(0);
+    },
+  );
+});
+
+async function run(cluster: SimulatedCluster, steps: number, seen: Record<string, number>): Promise<void> {
+  for (const node of cluster.nodes) node.start();
+  const backups = new Map<SimulatedNode, ReturnType<SimulatedNode['log']['backup']>>();
+  const actions: Record<string, () => void> = {
+    crash: () => {
+      const node = cluster.pick(cluster.nodes);
+      if (cluster.random() < 0.3) node.store = node.store.powerCut();
+      node.crash();
+      seen['crashes'] = (seen['crashes'] ?? 0) + 1;
+    },
+    start: () => {
+      const down = cluster.nodes.filter((node) => !node.isUp);
+      if (down.length > 0) cluster.pick(down).start();
+    },
+    cut: () => {
+      const sides = new Map(cluster.nodes.map((node) => [node.nodeId, cluster.random() < 0.5]));
+      cluster.network.cut((a, b) => sides.get(a) !== sides.get(b));
+      seen['cuts'] = (seen['cuts'] ?? 0) + 1;
+    },
+    heal: () => cluster.network.cut(() => false),
+    weather: () => {
+      const loss = cluster.random() * 0.5;
+      const maxDelayMs = 1 + cluster.random() * 400;
+      cluster.network.weather = { loss, duplication: cluster.random() * 0.3, minDelayMs: 1, maxDelayMs };
+    },
+    compact: () => {
+      const node = cluster.pick(cluster.nodes);
+      node.log.compact(cluster.below(10));
+      node.store.compact(Number.MAX_SAFE_INTEGER);
+      seen['compactions'] = (seen['compactions'] ?? 0) + 1;
+    },
+    backup: () => {
+      const node = cluster.pick(cluster.nodes);
+      backups.set(node, node.log.backup());
+    },
+    restore: () => {
+      const node = cluster.pick([...backups.keys()]);
+      const backup = backups.get(node);
+      if (backup === undefined) return;
+      node.crash();
+      node.log.restore(backup);
+      node.start();
+      seen['restores'] = (seen['restores'] ?? 0) + 1;
+    },
+    lose: () => {
+      const node = cluster.pick(cluster.nodes);
+      node.crash();
+      node.loseStore();
+      node.start();
+      backups.delete(node);
+      seen['losses'] = (seen['losses'] ?? 0) + 1;
+    },
+  };
+  const names = Object.keys(actions);
+  for (let step = 0; step < steps; step += 1) {
+    if (cluster.random() < 0.4) actions[cluster.pick(names)]?.();
+    const up = cluster.nodes.filter((node) => node.isUp);
+    for (let change = cluster.below(6); change > 0 && up.length > 0; change -= 1)
+      cluster.change(cluster.pick(up));
+    await cluster.clock.pass(cluster.random() < 0.1 ? 8_000 : cluster.below(600));
+  }
+  cluster.network.weather = FAIR;
+  cluster.network.cut(() => false);
+  for (const node of cluster.nodes) if (!node.isUp) node.start();
+  await cluster.untilEqual(CONVERGED_WITHIN_MS);
+  seen['mismatches'] =
+    (seen['mismatches'] ?? 0) + cluster.nodes.reduce((sum, node) => sum + node.counts.onMismatch, 0);
+  const violations = cluster.nodes.flatMap((node) => node.violations);
+  if (violations.length > 0) throw new Error(`violations among honest nodes: ${violations.join('; ')}`);
+  cluster.crashAll();
+}
