@@ -28,6 +28,7 @@ const REPLIES: Readonly<
   store_full: ['internal_error', 507],
   timeout: ['timeout', 504],
   cancelled: ['cancelled', 499],
+  peer_unreachable: ['peer_unreachable', 503],
   forbidden: ['forbidden', 403],
   too_many_waits: ['internal_error', 503],
   too_many_streams: ['internal_error', 503],

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { abortable } from '../kernel/single-flight.ts';
-import type { JobEvent } from '../jobs/job.ts';
+import type { ObservedEvent } from '../jobs/jobs.ts';
 import { JobError } from '../jobs/errors.ts';
 import { invalidParams } from './params.ts';
 import type { ApiLimits } from './limits.ts';
@@ -17,7 +17,7 @@ const HEADERS = ['Content-Type', 'text/event-stream', ...SECURITY_HEADERS, 'X-Ac
 /** What a client reads last when the node ends the stream. */
 export const STREAM_ENDS = ': the node is stopping\n\n';
 
-type Position = Pick<JobEvent, 'epoch' | 'seq'>;
+type Position = Pick<ObservedEvent, 'epoch' | 'seq'>;
 
 /** The place in the log that an event's id stands for; fails with `invalid_params`. */
 export function readEventId(text: string): Position {
@@ -32,6 +32,8 @@ export interface EventStreamOptions {
   readonly limits: Pick<ApiLimits, 'stallTimeoutMs' | 'heartbeatMs'>;
   /** From which event on; from now on when undefined. */
   readonly after: Position | undefined;
+  /** Those of other nodes' jobs, too. */
+  readonly allNodes: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -44,8 +46,12 @@ export async function sendEvents(
   options: EventStreamOptions,
   deps: Pick<ApiDependencies, 'jobs' | 'clock'>,
 ): Promise<void> {
-  const { after, limits, signal } = options;
-  const subscribe = (from?: Position): Subscription => new Subscription(deps, signal, from);
+  const { after, allNodes, limits, signal } = options;
+  const subscribe = (from?: Position): Subscription =>
+    new Subscription(
+      deps.jobs.events({ signal, allNodes, ...(from !== undefined && { after: from }) }),
+      signal,
+    );
   let subscription = subscribe(after);
   response.writeHead(200, HEADERS);
   const writer = new PacedWriter(response, limits, deps);
@@ -67,30 +73,32 @@ export async function sendEvents(
   }
 }
 
-function frameOf(event: JobEvent): string {
-  return `id: ${eventId(event)}\nevent: job\ndata: ${JSON.stringify(jobEventView(event))}\n\n`;
+/** Only an event of this node's own log has a place to go on after; one of another node leaves that where it was. */
+function frameOf(event: ObservedEvent): string {
+  const id = event.owner === undefined ? `id: ${eventId(event)}\n` : '';
+  return `${id}event: job\ndata: ${JSON.stringify(jobEventView(event))}\n\n`;
 }
 
 /** Events from the moment it is made; the first one is asked for at once. */
 class Subscription implements Disposable {
   readonly #signal: AbortSignal;
-  readonly #iterator: AsyncIterator<JobEvent>;
-  #first: Promise<IteratorResult<JobEvent>> | undefined;
+  readonly #iterator: AsyncIterator<ObservedEvent>;
+  #first: Promise<IteratorResult<ObservedEvent>> | undefined;
 
-  constructor({ jobs }: Pick<ApiDependencies, 'jobs'>, signal: AbortSignal, after: Position | undefined) {
+  constructor(events: AsyncIterable<ObservedEvent>, signal: AbortSignal) {
     this.#signal = signal;
-    this.#iterator = jobs.events({ signal, ...(after !== undefined && { after }) })[Symbol.asyncIterator]();
+    this.#iterator = events[Symbol.asyncIterator]();
     this.#first = this.#iterator.next();
     // It may fail before anybody waits for it.
     this.#first.catch(() => undefined);
   }
 
   /** `undefined` at the end. */
-  async next(): Promise<JobEvent | undefined> {
+  async next(): Promise<ObservedEvent | undefined> {
     const first = this.#first;
     this.#first = undefined;
     const { done, value } = await abortable(first ?? this.#iterator.next(), this.#signal);
-    return done === true ? undefined : (value as JobEvent);
+    return done === true ? undefined : (value as ObservedEvent);
   }
 
   [Symbol.dispose](): void {

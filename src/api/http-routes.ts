@@ -69,12 +69,16 @@ const metrics: HttpRoute = {
 
 const jobs: HttpRoute = {
   path: '/jobs',
-  summary: 'Jobs, the newest first. `status` takes one or several states, separated by commas.',
+  summary:
+    'Jobs, the newest first. `status` takes one or several states, separated by commas; `all_nodes` adds the jobs of other ' +
+    'nodes, and `owner` leaves those of one.',
   query: jobsQuery,
   handle: ({ exchange, deps }) => {
-    const { limit, cursor, status } = readQuery(jobsQuery, exchange.query);
+    const { limit, cursor, status, all_nodes: allNodes, owner } = readQuery(jobsQuery, exchange.query);
     const found = deps.jobs.list({
       limit,
+      allNodes,
+      ...(owner !== undefined && { owner }),
       ...(cursor !== undefined && { cursor }),
       ...(status !== undefined && { states: status }),
     });
@@ -107,13 +111,15 @@ const events: HttpRoute = {
   path: '/v1/events',
   summary:
     'Changes of jobs as server-sent events named `job`. `Last-Event-ID` (or `last_event_id`) resumes after that event; ' +
-    'where those after it are kept no more, an event named `reset` comes first and new ones follow.',
+    'where those after it are kept no more, an event named `reset` comes first and new ones follow. `all_nodes` adds what is ' +
+    'learnt of the jobs of other nodes meanwhile: those events have an `owner`, and nobody resumes after them.',
   query: eventsQuery,
   handle: ({ exchange, deps, limits, stream }) => {
-    const { last_event_id } = readQuery(eventsQuery, exchange.query);
+    const { last_event_id, all_nodes: allNodes } = readQuery(eventsQuery, exchange.query);
     const lastId = exchange.head.lastEventId ?? last_event_id;
     const after = lastId === undefined || lastId === '' ? undefined : readEventId(lastId);
-    return stream((signal) => sendEvents(exchange.response, { limits, after, signal }, deps), STREAM_ENDS);
+    const options = { limits, after, allNodes };
+    return stream((signal) => sendEvents(exchange.response, { ...options, signal }, deps), STREAM_ENDS);
   },
 };
 
@@ -124,10 +130,10 @@ const logs: HttpRoute = {
     '`follow` goes on until it ends; `since` is an RFC 3339 time or a duration before now; `tail` begins so many lines ' +
     'from the end; `timestamps` puts the time before each line.',
   query: logsQuery,
-  handle: ({ exchange, deps, limits, id, stream }) => {
+  handle: async ({ exchange, deps, limits, id, stream }) => {
     const { follow, since, tail, timestamps } = readQuery(logsQuery, exchange.query);
     const jobId = existingId(id);
-    deps.jobs.get(jobId);
+    await deps.jobs.get(jobId);
     const sinceMs = since === undefined ? undefined : readSince(since, deps.clock.wallMs());
     const wanted = {
       follow,

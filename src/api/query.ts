@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jobStateField } from './methods/fields.ts';
+import { jobStateField, nodeIdField } from './methods/fields.ts';
 import { DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT } from './methods/job-service.ts';
 import { invalidParams, readParams } from './params.ts';
 
@@ -36,9 +36,14 @@ export const jobsQuery = z.strictObject({
     .transform((text) => text.split(','))
     .pipe(z.array(jobStateField))
     .optional(),
+  all_nodes: flag,
+  owner: nodeIdField.optional(),
 });
 
-export const eventsQuery = z.strictObject({ last_event_id: z.string().max(64).optional() });
+export const eventsQuery = z.strictObject({
+  last_event_id: z.string().max(64).optional(),
+  all_nodes: flag,
+});
 
 /** Lines from the end that a stream may begin with. */
 const MAX_STREAM_TAIL = 1_000_000;

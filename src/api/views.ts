@@ -1,7 +1,7 @@
 import { hiddenEnv } from '../jobs/hidden.ts';
 import { instanceName } from '../jobs/instance-name.ts';
 import type { Job, JobEvent } from '../jobs/job.ts';
-import type { JobSnapshot, QueueStats } from '../jobs/jobs.ts';
+import type { JobSnapshot, ObservedEvent, QueueStats } from '../jobs/jobs.ts';
 import type { InstanceStats, PullProgress } from '../runtime/driver.ts';
 import type { JobDetailView, JobEventView, JobView, PullView, QueueStatsView, StatsView } from './wire.ts';
 
@@ -11,12 +11,14 @@ function rfc3339(wallMs: number): string {
 
 /** A job as everybody who may read may see it. What does not apply is left out. */
 export function jobView(snapshot: JobSnapshot): JobView {
-  const { job, isUnknown, pull } = snapshot;
+  const { job, isUnknown, pull, remote } = snapshot;
   const { id, owner, spec, state, attempt, restarts } = job;
   return {
     job_id: id,
     status: state,
     owner,
+    age_ms: remote === undefined ? 0 : Math.round(remote.ageMs),
+    ...(remote?.isLost === true && { lost: true as const }),
     ...(spec.name !== undefined && { name: spec.name }),
     image: spec.image,
     attempt,
@@ -28,6 +30,7 @@ export function jobView(snapshot: JobSnapshot): JobView {
     ...(Object.keys(spec.labels).length > 0 && { labels: spec.labels }),
     ...(pull !== undefined && state === 'pulling' && { pull: pullView(pull) }),
     ...timesOf(job),
+    ...(job.isAbridged === true && { abridged: true as const }),
   };
 }
 
@@ -90,10 +93,11 @@ export function eventId(event: Pick<JobEvent, 'epoch' | 'seq'>): string {
   return `${event.epoch}-${event.seq}`;
 }
 
-export function jobEventView(event: JobEvent): JobEventView {
+export function jobEventView(event: ObservedEvent): JobEventView {
   return {
     id: eventId(event),
     job_id: event.jobId,
+    ...(event.owner !== undefined && { owner: event.owner }),
     type: event.type,
     attempt: event.attempt,
     at: rfc3339(event.atMs),

@@ -10,7 +10,12 @@ export type JobStatus =
 export interface JobView {
   job_id: string;
   status: JobStatus;
+  /** The node that runs it, and alone decides about it. */
   owner: string;
+  /** How long ago its owner was last heard, in ms; 0 for a job of the node that is asked. */
+  age_ms: number;
+  /** Its owner was not heard for so long that it may be gone. An observation beside the status, never a status. */
+  lost?: true;
   name?: string;
   image: string;
   attempt: number;
@@ -37,6 +42,8 @@ export interface JobView {
   finished_at?: string;
   /** When the next attempt or restart begins, where one is due. */
   not_before?: string;
+  /** Labels and spec are not whole: the job is another node's, and large. */
+  abridged?: true;
 }
 
 export interface PullView {
@@ -52,9 +59,11 @@ export interface JobDetailView extends JobView {
 }
 
 export interface JobEventView {
-  /** `epoch-seq`; what `Last-Event-ID` takes. */
+  /** `epoch-seq`, a place in the log of the job's owner; what `Last-Event-ID` takes where that is the node that is asked. */
   id: string;
   job_id: string;
+  /** Only of a job of another node. */
+  owner?: string;
   type: JobStatus | 'removed';
   attempt: number;
   at: string;
@@ -169,7 +178,15 @@ export interface RpcMethods {
   /** One sample per running job, or of one job. */
   'ContainerService.Stats': { params: { job_id?: string }; result: { stats: StatsView[] } };
   'JobService.List': {
-    params: { states?: JobStatus[]; id_prefix?: string; name?: string; limit?: number; cursor?: string };
+    params: {
+      states?: JobStatus[];
+      id_prefix?: string;
+      name?: string;
+      all_nodes?: boolean;
+      owner?: string;
+      limit?: number;
+      cursor?: string;
+    };
     /** Newest first. */
     result: { jobs: JobView[]; next_cursor?: string };
   };
@@ -220,5 +237,6 @@ export const RPC_ERROR_CODES = {
   queue_full: -32010,
   image_error: -32012,
   draining: -32015,
+  peer_unreachable: -32016,
 } as const;
 export type RpcReason = keyof typeof RPC_ERROR_CODES;

@@ -2,15 +2,11 @@ import { invariant } from '../kernel/errors.ts';
 import { JobError } from './errors.ts';
 import type { JobEvent } from './job.ts';
 import type { JobLog } from './job-log.ts';
+import type { EventsOptions } from './jobs.ts';
 import type { JobStore } from './job-store.ts';
 
 /** Events read from the store at once for a subscriber that is behind. */
 const PAGE_SIZE = 500;
-
-export interface EventsOptions {
-  readonly after?: { readonly epoch: number; readonly seq: number };
-  readonly signal: AbortSignal;
-}
 
 /**
  * Committed events in order, from a place in the log on, for ever. A subscriber costs no buffer: it remembers how far

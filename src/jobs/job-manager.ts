@@ -10,7 +10,7 @@ import { followEvents } from './events.ts';
 import { instanceName } from './instance-name.ts';
 import { hasEnded, isUp, type Job, type JobEvent, type JobState } from './job.ts';
 import type { JobStore } from './job-store.ts';
-import type { JobFilter, JobSnapshot, Jobs, QueueStats } from './jobs.ts';
+import type { EventsOptions, JobFilter, JobSnapshot, OwnJobs, QueueStats } from './jobs.ts';
 import type { JobPolicy } from './policy.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { Reconciler } from './reconciler.ts';
@@ -32,7 +32,7 @@ export interface JobManagerOptions extends WorkerPoolOptions {
 }
 
 /** The node's jobs: accepts, deploys, follows and removes them. */
-export class JobManager implements Jobs {
+export class JobManager implements OwnJobs {
   readonly #options: JobManagerOptions;
   readonly #context: JobContext;
   readonly #store: JobStore;
@@ -136,12 +136,21 @@ export class JobManager implements Jobs {
     return this.#context.log.require(id).state;
   }
 
+  find(id: JobId): Job | undefined {
+    return this.#context.log.get(id);
+  }
+
   get(id: JobId): JobSnapshot {
     return this.#snapshot(this.#context.log.require(id));
   }
 
+  inspect(id: JobId): JobSnapshot {
+    return this.get(id);
+  }
+
   list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined } {
-    const { cursor, limit, ...query } = filter;
+    const { cursor, limit, owner, allNodes: _allNodes, ...query } = filter;
+    if (owner !== undefined && owner !== this.#context.owner) return { jobs: [], nextCursor: undefined };
     const before = cursor === undefined ? {} : { before: decodeCursor(cursor) };
     const jobs = this.#store.jobs({ ...query, ...before, limit: limit + 1 });
     const page = jobs.slice(0, limit);
@@ -187,7 +196,7 @@ export class JobManager implements Jobs {
     return this.#stats.of(id, signal);
   }
 
-  events(options: { after?: { epoch: number; seq: number }; signal: AbortSignal }): AsyncIterable<JobEvent> {
+  events(options: EventsOptions): AsyncIterable<JobEvent> {
     return followEvents(this.#context.log, this.#store, options);
   }
 

@@ -16,11 +16,16 @@ export interface JobMirror {
   /** Where several owners have the id (a key that both sides of a partition accepted), the lowest owner's that has not ended as a duplicate. */
   find(id: JobId): MirroredJob | undefined;
   /** Newest first. */
-  list(query: JobQuery): MirroredJob[];
+  list(query: MirrorQuery): MirroredJob[];
   /** Every change of a mirrored job, in the order in which this node learnt of it. Must not throw. */
   subscribe(listener: MirrorListener): Disposable;
   /** Asks the peers once, within a bounded time, for a job that neither this node nor its mirror knows. */
   ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob | undefined>;
+}
+
+export interface MirrorQuery extends JobQuery {
+  /** Only the jobs of this node. */
+  readonly owner?: NodeId;
 }
 
 /** `after` is undefined for a removed job. */

@@ -1,7 +1,7 @@
 import { JobError } from '../../src/jobs/errors.ts';
 import type { Job, JobEvent, JobOutcome, JobReason, JobState } from '../../src/jobs/job.ts';
 import { hasEnded } from '../../src/jobs/job.ts';
-import type { JobFilter, Jobs, JobSnapshot, QueueStats } from '../../src/jobs/jobs.ts';
+import type { JobFilter, JobSnapshot, OwnJobs, QueueStats } from '../../src/jobs/jobs.ts';
 import type { JobRequest } from '../../src/jobs/spec.ts';
 import type { InstanceId, JobId, NodeId } from '../../src/kernel/ids.ts';
 import { isJobId, jobIdOfKey, newJobId } from '../../src/kernel/ids.ts';
@@ -12,11 +12,12 @@ export interface FakeJobsOptions {
   readonly queueSize?: number;
   /** How many events can be asked for again. */
   readonly keptEvents?: number;
+  readonly owner?: NodeId;
 }
 
 /** `Jobs` in memory: nothing runs; a test moves each job from state to state. */
-export class FakeJobs implements Jobs {
-  readonly owner = '12D3KooWFake' as NodeId;
+export class FakeJobs implements OwnJobs {
+  readonly owner: NodeId;
   /** What every create is answered with instead, while set. */
   createError: Error | undefined;
   /** What a log consists of; may be endless. */
@@ -37,7 +38,9 @@ export class FakeJobs implements Jobs {
   #seq = 0;
   #wake = Promise.withResolvers<void>();
 
-  constructor({ queueSize = 10_000, keptEvents = 10_000 }: FakeJobsOptions = {}) {
+  constructor(options: FakeJobsOptions = {}) {
+    const { queueSize = 10_000, keptEvents = 10_000, owner = '12D3KooWFake' as NodeId } = options;
+    this.owner = owner;
     this.#queueSize = queueSize;
     this.#keptEvents = keptEvents;
   }
@@ -98,6 +101,14 @@ export class FakeJobs implements Jobs {
     const job = this.#jobs.get(id);
     if (job === undefined) throw notFound(id);
     return job.state;
+  }
+
+  find(id: JobId): Job | undefined {
+    return this.#jobs.get(id);
+  }
+
+  inspect(id: JobId): JobSnapshot {
+    return this.get(id);
   }
 
   get(id: JobId): JobSnapshot {

@@ -35,7 +35,12 @@ export const status = defineMethod<'ContainerService.Status'>()({
   params: z.strictObject({ job_id: jobIdField }),
   result: () => z.strictObject({ job_id: z.string(), status: jobStateField }),
   errors: ['not_found'],
-  handle: ({ job_id }, deps) => ({ job_id, status: deps.jobs.stateOf(existingId(job_id)) }),
+  handle: ({ job_id }, deps) => {
+    const status = deps.jobs.stateOf(existingId(job_id));
+    // At once, wherever it can be: many clients do little else than to ask for this.
+    if (typeof status === 'string') return { job_id, status };
+    return status.then((told) => ({ job_id, status: told }));
+  },
 });
 
 export const stop = defineMethod<'ContainerService.Stop'>()({
@@ -47,7 +52,7 @@ export const stop = defineMethod<'ContainerService.Stop'>()({
     wait_ms: waitField.optional(),
   }),
   result: jobResult,
-  errors: ['not_found', 'invalid_state'],
+  errors: ['not_found', 'invalid_state', 'peer_unreachable'],
   handle: async ({ job_id, timeout, wait_ms = 0 }, deps, { signal }) => {
     const id = existingId(job_id);
     const stopped = await deps.jobs.stop(id, timeout === undefined ? {} : { graceMs: timeout });
@@ -66,7 +71,7 @@ async function endedWithin(
   try {
     return await jobs.wait(id, { until: 'ended', ...options });
   } catch (error) {
-    if (error instanceof JobError && error.code === 'timeout') return jobs.get(id);
+    if (error instanceof JobError && error.code === 'timeout') return await jobs.get(id);
     throw error;
   }
 }
@@ -76,7 +81,7 @@ export const remove = defineMethod<'ContainerService.Remove'>()({
   scope: 'full',
   params: z.strictObject({ job_id: jobIdField, force: z.boolean().optional() }),
   result: () => z.strictObject({ job_id: z.string(), removed: z.literal(true) }),
-  errors: ['not_found', 'invalid_state'],
+  errors: ['not_found', 'invalid_state', 'peer_unreachable'],
   handle: async ({ job_id, force = false }, deps, { signal }) => {
     await deps.jobs.remove(existingId(job_id), { force, signal });
     return { job_id, removed: true as const };
@@ -94,7 +99,7 @@ export const logs = defineMethod<'ContainerService.Logs'>()({
   }),
   result: () =>
     z.strictObject({ job_id: z.string(), entries: z.array(logEntryResult()), truncated: z.boolean() }),
-  errors: ['not_found', 'invalid_state'],
+  errors: ['not_found', 'invalid_state', 'peer_unreachable'],
   handle: async ({ job_id, tail = MAX_TAIL_LINES, since, timestamps = false }, deps, { signal }) => {
     const id = existingId(job_id);
     const sinceMs = since === undefined ? undefined : readSince(since, deps.clock.wallMs());
@@ -109,7 +114,7 @@ export const stats = defineMethod<'ContainerService.Stats'>()({
   scope: 'read',
   params: z.strictObject({ job_id: jobIdField.optional() }),
   result: () => z.strictObject({ stats: z.array(statsResult()) }),
-  errors: ['not_found'],
+  errors: ['not_found', 'peer_unreachable'],
   handle: async ({ job_id }, deps, { signal }) => {
     const samples = await deps.jobs.stats(job_id === undefined ? undefined : existingId(job_id), signal);
     return { stats: samples.map((sample) => statsView(sample.job, sample.stats)) };

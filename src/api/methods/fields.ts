@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseDuration } from '../../kernel/duration.ts';
-import type { JobId } from '../../kernel/ids.ts';
+import type { JobId, NodeId } from '../../kernel/ids.ts';
 import { isJobId } from '../../kernel/ids.ts';
 import { JOB_STATES } from '../../jobs/job.ts';
 import type { JobState } from '../../jobs/job.ts';
@@ -10,6 +10,12 @@ import { JobError } from '../../jobs/errors.ts';
 
 /** Any text: one that is no id names no job, which is another answer than a malformed request. */
 export const jobIdField = z.string().min(1).max(128).describe('id of a job');
+
+/** A libp2p peer id. */
+export const nodeIdField = z
+  .string()
+  .regex(/^[A-Za-z0-9]{1,128}$/, { error: 'must be the id of a node' })
+  .transform((text) => text as NodeId);
 
 export const jobStateField = z.enum(Object.keys(JOB_STATES) as [JobState, ...JobState[]]);
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { jobDetailView, jobEventView, jobView } from '../views.ts';
 import { defineMethod } from './definition.ts';
-import { existingId, jobIdField, jobStateField, MAX_WAIT_MS } from './fields.ts';
+import { existingId, jobIdField, jobStateField, MAX_WAIT_MS, nodeIdField } from './fields.ts';
 import { eventResult, jobDetailResult, jobListResult, jobResult } from './results.ts';
 
 export const DEFAULT_LIST_LIMIT = 100;
@@ -17,6 +17,8 @@ export const listParams = z.strictObject({
     .regex(/^[0-9a-f-]{1,36}$/, { error: 'must be the beginning of a job id' })
     .optional(),
   name: z.string().min(1).max(128).optional(),
+  all_nodes: z.boolean().default(false).describe('jobs of other nodes, too, as far as they are known here'),
+  owner: nodeIdField.optional().describe('only jobs of the node of this id'),
   limit: z.int().min(1).max(MAX_LIST_LIMIT).default(DEFAULT_LIST_LIMIT),
   cursor: z.string().min(1).max(256).optional(),
 });
@@ -27,9 +29,11 @@ export const list = defineMethod<'JobService.List'>()({
   params: listParams,
   result: jobListResult,
   errors: [],
-  handle: ({ states, id_prefix, name, limit, cursor }, deps) => {
+  handle: ({ states, id_prefix, name, all_nodes: allNodes, owner, limit, cursor }, deps) => {
     const { jobs, nextCursor } = deps.jobs.list({
       limit,
+      allNodes,
+      ...(owner !== undefined && { owner }),
       ...(states !== undefined && { states }),
       ...(id_prefix !== undefined && { idPrefix: id_prefix }),
       ...(name !== undefined && { name }),
@@ -45,7 +49,8 @@ export const get = defineMethod<'JobService.Get'>()({
   params: z.strictObject({ job_id: jobIdField }),
   result: jobDetailResult,
   errors: ['not_found'],
-  handle: ({ job_id }, deps) => jobDetailView(deps.jobs.get(existingId(job_id))),
+  handle: async ({ job_id }, deps, { signal }) =>
+    jobDetailView(await deps.jobs.inspect(existingId(job_id), signal)),
 });
 
 export const wait = defineMethod<'JobService.Wait'>()({
@@ -57,7 +62,7 @@ export const wait = defineMethod<'JobService.Wait'>()({
     timeout_ms: z.int().min(0).max(MAX_WAIT_MS).default(DEFAULT_WAIT_MS),
   }),
   result: jobResult,
-  errors: ['not_found', 'timeout', 'cancelled'],
+  errors: ['not_found', 'timeout', 'cancelled', 'peer_unreachable'],
   handle: async ({ job_id, until, timeout_ms }, deps, { signal }) =>
     jobView(await deps.jobs.wait(existingId(job_id), { until, timeoutMs: timeout_ms, signal })),
 });
@@ -67,7 +72,7 @@ export const cancel = defineMethod<'JobService.Cancel'>()({
   scope: 'full',
   params: z.strictObject({ job_id: jobIdField }),
   result: jobResult,
-  errors: ['not_found', 'invalid_state'],
+  errors: ['not_found', 'invalid_state', 'peer_unreachable'],
   handle: async ({ job_id }, deps, { signal }) =>
     jobView(await deps.jobs.cancel(existingId(job_id), { signal })),
 });
@@ -77,9 +82,9 @@ export const history = defineMethod<'JobService.History'>()({
   scope: 'read',
   params: z.strictObject({ job_id: jobIdField }),
   result: () => z.strictObject({ job_id: z.string(), events: z.array(eventResult()) }),
-  errors: ['not_found'],
-  handle: ({ job_id }, deps) => ({
-    job_id,
-    events: deps.jobs.history(existingId(job_id)).map(jobEventView),
-  }),
+  errors: ['not_found', 'peer_unreachable'],
+  handle: async ({ job_id }, deps, { signal }) => {
+    const events = await deps.jobs.history(existingId(job_id), signal);
+    return { job_id, events: events.map(jobEventView) };
+  },
 });

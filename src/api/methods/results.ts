@@ -37,6 +37,8 @@ const jobFields = {
   job_id: z.string(),
   status: jobStateField,
   owner: z.string(),
+  age_ms: z.int(),
+  lost: omittable(z.literal(true)),
   name: omittable(z.string()),
   image: z.string(),
   attempt: z.int(),
@@ -60,6 +62,7 @@ const jobFields = {
   running_at: omittable(time),
   finished_at: omittable(time),
   not_before: omittable(time),
+  abridged: omittable(z.literal(true)),
 };
 
 export const jobResult = (): z.ZodType<JobView> => z.strictObject(jobFields);
@@ -82,6 +85,7 @@ export const eventResult = (): z.ZodType<JobEventView> =>
   z.strictObject({
     id: z.string(),
     job_id: z.string(),
+    owner: omittable(z.string()),
     type: z.union([jobStateField, z.literal('removed')]),
     attempt: z.int(),
     at: time,

@@ -71,6 +71,7 @@ export function stubJob(changes: Partial<JobView> = {}): JobView {
     job_id: '01a1fd1c-0512-76b6-ae64-8f1b899dc419',
     status: 'running',
     owner: 'node-1',
+    age_ms: 0,
     image: 'app:1',
     attempt: 1,
     restarts: 0,

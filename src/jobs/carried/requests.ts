@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { CodedError } from '../../kernel/errors.ts';
+import { isJobId } from '../../kernel/ids.ts';
+
+/**
+ * What one node may ask of the owner of a job, as JSON. Fields that are not known here are left out; a call that is not
+ * known here is refused.
+ */
+
+const job = z.string().refine(isJobId);
+const ms = z.int().min(0);
+
+export const carriedRequestSchema = z.discriminatedUnion('call', [
+  /** The job with all of its spec. */
+  z.object({ call: z.literal('get'), job }),
+  /** The job's record, as it is told to everybody. */
+  z.object({ call: z.literal('locate'), job }),
+  z.object({ call: z.literal('history'), job }),
+  z.object({ call: z.literal('stats'), job }),
+  z.object({
+    call: z.literal('wait'),
+    job,
+    until: z.enum(['running', 'ended']),
+    timeout_ms: ms.exactOptional(),
+  }),
+  z.object({ call: z.literal('cancel'), job }),
+  z.object({ call: z.literal('stop'), job, grace_ms: ms.exactOptional() }),
+  z.object({ call: z.literal('remove'), job, force: z.boolean() }),
+  z.object({
+    call: z.literal('logs'),
+    job,
+    follow: z.boolean().exactOptional(),
+    /** Compared with the times in the log itself, which are the owner's. */
+    since_ms: ms.exactOptional(),
+    tail: z.int().min(0).exactOptional(),
+    timestamps: z.boolean().exactOptional(),
+  }),
+]);
+
+export type CarriedRequest = z.output<typeof carriedRequestSchema>;
+
+/** A request that the owner cannot read, or not carry out. */
+export class CarriedCallError extends CodedError<'unsupported_call'> {
+  override readonly name = 'CarriedCallError';
+}
+
+export function encodeRequest(request: CarriedRequest): Uint8Array {
+  return Buffer.from(JSON.stringify(request));
+}
+
+/** Fails with `unsupported_call`. */
+export function decodeRequest(bytes: Uint8Array): CarriedRequest {
+  const parsed = carriedRequestSchema.safeParse(parseJson(bytes));
+  if (parsed.success) return parsed.data;
+  throw new CarriedCallError('unsupported_call', 'this node does not know such a call');
+}
+
+/** `undefined` for what is no JSON. */
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,225 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { JobId, NodeId } from '../kernel/ids.ts';
+import { LinkedSignal } from '../kernel/linked-signal.ts';
+import { SingleFlight } from '../kernel/single-flight.ts';
+import type { InstanceStats, LogChunk, LogsOptions } from '../runtime/driver.ts';
+import type { CallCarrier } from './carried/call-carrier.ts';
+import { CarriedJobs } from './carried/carried-jobs.ts';
+import { clusterEvents } from './cluster-events.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import { JobError } from './errors.ts';
+import { hasEnded, type Job, type JobEvent, type JobState } from './job.ts';
+import type { JobMirror, MirroredJob } from './job-mirror.ts';
+import type {
+  EventsOptions,
+  JobFilter,
+  Jobs,
+  JobSnapshot,
+  ObservedEvent,
+  OwnJobs,
+  QueueStats,
+} from './jobs.ts';
+import type { JobRequest } from './spec.ts';
+
+/** How long an owner may take to tell the rest of a spec before what is known here is told alone, ms. */
+const INSPECT_LIMIT_MS = 3_000;
+
+export interface ClusterJobsDependencies {
+  readonly own: OwnJobs;
+  /** This node. */
+  readonly owner: NodeId;
+  readonly mirror: JobMirror;
+  readonly carrier: CallCarrier;
+  readonly clock: Clock;
+}
+
+/**
+ * Every job of the cluster, from any node: this node's own first, at once and as if there were no others; what other nodes
+ * told of theirs then; and what only an owner can do or knows, by asking it. An id that nobody here has heard of is asked for
+ * among the peers, once.
+ */
+export class ClusterJobs implements Jobs {
+  readonly #own: OwnJobs;
+  readonly #owner: NodeId;
+  readonly #mirror: JobMirror;
+  readonly #clock: Clock;
+  readonly #carried: CarriedJobs;
+  readonly #asking = new SingleFlight<JobId, MirroredJob | undefined>();
+  /** Ends what waits for other nodes: it would hold up a node that stops. */
+  readonly #draining = new AbortController();
+
+  constructor({ own, owner, mirror, carrier, clock }: ClusterJobsDependencies) {
+    this.#own = own;
+    this.#owner = owner;
+    this.#mirror = mirror;
+    this.#clock = clock;
+    this.#carried = new CarriedJobs(carrier);
+  }
+
+  /** Waits for no other node any more. Twice is as once. */
+  drain(): void {
+    const message = 'the node is shutting down; ask again when it is back';
+    this.#draining.abort(new JobError('draining', message, { retryable: true }));
+  }
+
+  create(
+    request: JobRequest,
+    caller: string,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<{ job: Job; deduplicated: boolean }> {
+    return this.#own.create(request, caller, options);
+  }
+
+  stateOf(id: JobId): JobState | Promise<JobState> {
+    const own = this.#own.find(id);
+    if (own !== undefined) return own.state;
+    const known = this.#mirror.find(id);
+    return known === undefined ? this.#ask(id).then(({ job }) => job.state) : known.job.state;
+  }
+
+  get(id: JobId): JobSnapshot | Promise<JobSnapshot> {
+    if (this.#own.find(id) !== undefined) return this.#own.get(id);
+    const known = this.#mirror.find(id);
+    return known === undefined ? this.#ask(id).then(snapshotOf) : snapshotOf(known);
+  }
+
+  inspect(id: JobId, signal?: AbortSignal): JobSnapshot | Promise<JobSnapshot> {
+    return this.#own.find(id) === undefined ? this.#inspectElsewhere(id, signal) : this.#own.inspect(id);
+  }
+
+  list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined } {
+    const { allNodes = false, owner, cursor, limit, ...query } = filter;
+    if (owner === this.#owner || (owner === undefined && !allNodes)) return this.#own.list(filter);
+    const before = cursor === undefined ? {} : { before: decodeCursor(cursor) };
+    const only = owner === undefined ? {} : { owner };
+    // Each side may fill the page by itself.
+    const own = this.#own.list(filter);
+    const others = this.#mirror.list({ ...query, ...before, ...only, limit: limit + 1 });
+    const merged = [...own.jobs, ...others.map(snapshotOf)].sort(newestFirst);
+    const jobs = merged.slice(0, limit);
+    const last = jobs.at(-1);
+    const hasMore = merged.length > limit || own.nextCursor !== undefined;
+    return { jobs, nextCursor: hasMore && last !== undefined ? encodeCursor(last.job) : undefined };
+  }
+
+  history(id: JobId, signal?: AbortSignal): JobEvent[] | Promise<JobEvent[]> {
+    if (this.#own.find(id) !== undefined) return this.#own.history(id);
+    return this.#carry(id, signal, (target, linked) => this.#carried.history(target, linked));
+  }
+
+  wait(
+    id: JobId,
+    options: { until: 'running' | 'ended'; timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<JobSnapshot> {
+    if (this.#own.find(id) !== undefined) return this.#own.wait(id, options);
+    return this.#carry(id, options.signal, (target, linked) =>
+      // An end is for good, so that it holds even when its owner is gone.
+      hasEnded(target.job)
+        ? Promise.resolve(snapshotOf(target))
+        : this.#carried.wait(target, options, linked),
+    );
+  }
+
+  cancel(id: JobId, options: { signal?: AbortSignal } = {}): Promise<JobSnapshot> {
+    if (this.#own.find(id) !== undefined) return this.#own.cancel(id, options);
+    return this.#carry(id, options.signal, (target, linked) => this.#carried.cancel(target, linked));
+  }
+
+  stop(id: JobId, options: { graceMs?: number } = {}): Promise<JobSnapshot> {
+    if (this.#own.find(id) !== undefined) return this.#own.stop(id, options);
+    return this.#carry(id, undefined, (target, linked) => this.#carried.stop(target, options, linked));
+  }
+
+  remove(id: JobId, options: { force?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#own.find(id) !== undefined) return this.#own.remove(id, options);
+    const { force = false, signal } = options;
+    return this.#carry(id, signal, (target, linked) => this.#carried.remove(target, { force }, linked));
+  }
+
+  logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk> {
+    return this.#own.find(id) === undefined ? this.#logsElsewhere(id, options) : this.#own.logs(id, options);
+  }
+
+  stats(id?: JobId, signal?: AbortSignal): Promise<{ job: Job; stats: InstanceStats }[]> {
+    if (id === undefined || this.#own.find(id) !== undefined) return this.#own.stats(id, signal);
+    return this.#carry(id, signal, async (target, linked) => {
+      const samples = await this.#carried.stats(target, linked);
+      return samples.map((stats) => ({ job: target.job, stats }));
+    });
+  }
+
+  events(options: EventsOptions): AsyncIterable<ObservedEvent> {
+    return options.allNodes === true
+      ? clusterEvents(this.#own, this.#mirror, options)
+      : this.#own.events(options);
+  }
+
+  queue(): QueueStats {
+    return this.#own.queue();
+  }
+
+  pause(): void {
+    this.#own.pause();
+  }
+
+  resume(): void {
+    this.#own.resume();
+  }
+
+  async #inspectElsewhere(id: JobId, signal: AbortSignal | undefined): Promise<JobSnapshot> {
+    const target = this.#mirror.find(id) ?? (await this.#ask(id, signal));
+    if (target.job.isAbridged !== true) return snapshotOf(target);
+    const limit = { clock: this.#clock, limitMs: INSPECT_LIMIT_MS };
+    using linked = new LinkedSignal(this.#sources(signal), limit);
+    try {
+      return await this.#carried.get(target, linked.signal);
+    } catch (error) {
+      const isAway = error instanceof JobError && error.code === 'peer_unreachable';
+      if (!isAway && !linked.isTimedOut) throw error;
+      return snapshotOf(target);
+    }
+  }
+
+  async *#logsElsewhere(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
+    using linked = new LinkedSignal(this.#sources(options.signal));
+    const target = this.#mirror.find(id) ?? (await this.#ask(id, linked.signal));
+    yield* this.#carried.logs(target, options, linked.signal);
+  }
+
+  /** Has the owner do something, or tell it. */
+  async #carry<T>(
+    id: JobId,
+    signal: AbortSignal | undefined,
+    call: (target: MirroredJob, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    using linked = new LinkedSignal(this.#sources(signal));
+    try {
+      return await call(this.#mirror.find(id) ?? (await this.#ask(id, linked.signal)), linked.signal);
+    } catch (error) {
+      if (!linked.signal.aborted || error instanceof JobError) throw error;
+      throw new JobError('cancelled', 'the caller went away', { cause: error });
+    }
+  }
+
+  #sources(signal: AbortSignal | undefined): AbortSignal[] {
+    return signal === undefined ? [this.#draining.signal] : [this.#draining.signal, signal];
+  }
+
+  /** Whoever asks for the same shares the question. */
+  async #ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob> {
+    const found = await this.#asking.run(id, (shared) => this.#mirror.ask(id, shared), signal);
+    if (found !== undefined) return found;
+    throw new JobError('not_found', 'job not found', { details: { job_id: id } });
+  }
+}
+
+function snapshotOf({ job, ageMs, isLost }: MirroredJob): JobSnapshot {
+  return { job, isUnknown: false, pull: undefined, remote: { ageMs, isLost } };
+}
+
+/** The order of every list of jobs. Creation times of several nodes are told by several clocks: good enough to look at. */
+function newestFirst({ job: one }: JobSnapshot, { job: other }: JobSnapshot): number {
+  if (one.createdAtMs !== other.createdAtMs) return other.createdAtMs - one.createdAtMs;
+  if (one.id !== other.id) return one.id < other.id ? 1 : -1;
+  return one.owner < other.owner ? -1 : 1;
+}
