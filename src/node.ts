@@ -17,8 +17,8 @@ import { systemClock } from './kernel/clock.ts';
 import { CodedError, messageOf } from './kernel/errors.ts';
 import { abortable } from './kernel/single-flight.ts';
 import { SecretBox } from './kernel/secret-box.ts';
-import { loadClusterKey } from './peers/cluster-key.ts';
 import { loadIdentity } from './peers/identity.ts';
+import { loadMembership } from './peers/membership.ts';
 import type { RuntimeDriver } from './runtime/driver.ts';
 import { DockerDriver } from './runtime/docker/docker-driver.ts';
 import { measuredDriver } from './runtime/measured-driver.ts';
@@ -61,7 +61,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const clock = systemClock;
   const dataDir = prepareDataDir(config.data_dir);
   const identity = loadIdentity(join(dataDir, 'identity.key'));
-  const { clusterId } = loadClusterKey(join(dataDir, 'cluster.key'));
+  const { clusterId } = loadMembership({
+    dataDir,
+    keyFile: config.cluster_key_file,
+    joinToken: config.join,
+    nodeId: identity.nodeId,
+    log: subsystemLogger(logger, 'peers'),
+  });
   const box = new SecretBox(identity.seed);
   const health = new Health();
   const metrics = new Metrics({ version: VERSION, methods: Object.keys(METHODS) });

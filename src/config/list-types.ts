@@ -1,6 +1,7 @@
 import { isIP, isIPv4 } from 'node:net';
+import { isHost } from '../kernel/host.ts';
+import { isNodeId, parsePeerAddress } from '../kernel/peer-address.ts';
 import { isPlainText, type SettingType } from './setting-type.ts';
-import { isHost } from './text-types.ts';
 
 /** Most entries of one list: enough for every network and name of a big installation. */
 export const MAX_LIST_ENTRIES = 256;
@@ -74,23 +75,10 @@ export function originList(): SettingType<readonly string[]> {
 export function multiaddrList(): SettingType<readonly string[]> {
   return list(
     'addresses such as `/ip4/192.0.2.7/tcp/4001` or `/dns4/node.example/tcp/4001/p2p/12D3…`',
-    (entry) => {
-      const match =
-        /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]{1,253})\/tcp\/(\d{1,5})(?:\/p2p\/([^/]{1,128}))?$/.exec(entry);
-      if (match === null) return false;
-      const [, kind, host = '', port, id] = match;
-      const isRightHost =
-        kind === 'ip4' ? isIP(host) === 4 : kind === 'ip6' ? isIP(host) === 6 : isHost(host);
-      return isRightHost && Number(port) >= 1 && Number(port) <= 65_535 && (id === undefined || isPeerId(id));
-    },
+    (entry) => parsePeerAddress(entry) !== undefined,
   );
 }
 
 export function peerIdList(): SettingType<readonly string[]> {
-  return list('ids of nodes, as `cluster token` shows them', isPeerId);
-}
-
-/** The id of an Ed25519 key in base58 (libp2p specs, peer-ids/peer-ids.md): the only kind of key that nodes have. */
-function isPeerId(entry: string): boolean {
-  return /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(entry);
+  return list('ids of nodes, as `cluster id` shows them', isNodeId);
 }

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isHost } from '../kernel/host.ts';
 import { asIs, isPlainText, type SettingType } from './setting-type.ts';
 
 /** Any text without control characters. */
@@ -46,17 +46,6 @@ export function path(): SettingType<string> {
     },
     show: asIs,
   };
-}
-
-/** Longest name that DNS knows. */
-const MAX_HOST_LENGTH = 253;
-const HOST_LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
-
-export function isHost(input: string): boolean {
-  if (input.length === 0 || input.length > MAX_HOST_LENGTH) return false;
-  if (isIP(input) !== 0) return true;
-  // Digits and dots alone are a mistyped address, never a name.
-  return !/^[\d.]+$/.test(input) && input.split('.').every((label) => HOST_LABEL.test(label));
 }
 
 export function host(): SettingType<string> {

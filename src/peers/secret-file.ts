@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
@@ -5,6 +6,7 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,39 +24,17 @@ const SECRET_MODE = 0o600;
 export function readOrCreateSecretFile(file: string, create: () => string): string {
   const existing = readSecretFile(file);
   if (existing !== undefined) return existing;
-  const draft = `${file}.${process.pid}.draft`;
-  const descriptor = openSync(draft, 'w', SECRET_MODE);
-  try {
-    writeFileSync(descriptor, create());
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  try {
+  withDraft(file, create(), (draft) => {
     // Unlike rename, link fails when somebody was first; theirs counts.
-    linkSync(draft, file);
-    syncDirectory(dirname(file));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    rmSync(draft, { force: true });
-  }
+    if (linkUnlessThere(draft, file)) syncDirectory(dirname(file));
+  });
   const settled = readSecretFile(file);
   invariant(settled !== undefined, `${file} was just created`);
   return settled;
 }
 
-/** A name is on disk only once its directory is. */
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, constants.O_RDONLY);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function readSecretFile(file: string): string | undefined {
+/** The content of a secret file, or undefined where there is none. Refuses a file others can read. */
+export function readSecretFile(file: string): string | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -67,6 +47,87 @@ function readSecretFile(file: string): string | undefined {
       throw new Error(`${file} can be read by others; run: chmod 600 ${file}`);
     }
     return readFileSync(descriptor, 'utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Most contents that are kept of one file. */
+const MAX_KEPT = 100;
+
+/**
+ * Gives a secret file another content, and keeps the one it had beside it under a number: `cluster.key.1`. Whatever
+ * happens on the way, the file has the one content or the other, whole. Returns the name under which the old one is kept.
+ */
+export function replaceSecretFile(file: string, content: string): string {
+  const kept = keep(file);
+  withDraft(file, content, (draft) => {
+    renameSync(draft, file);
+    syncDirectory(dirname(file));
+  });
+  return kept;
+}
+
+/** Contents that the file had before, oldest first. */
+export function keptSecrets(file: string): { readonly file: string; readonly content: string }[] {
+  const kept: { file: string; content: string }[] = [];
+  for (let number = 1; number <= MAX_KEPT; number += 1) {
+    const name = `${file}.${number}`;
+    const content = readSecretFile(name);
+    if (content !== undefined) kept.push({ file: name, content });
+  }
+  return kept;
+}
+
+function keep(file: string): string {
+  const current = readSecretFile(file);
+  // A replacement that a crash cut short has kept it already.
+  const known = keptSecrets(file).find(({ content }) => content === current);
+  if (known !== undefined) return known.file;
+  for (let number = 1; number <= MAX_KEPT; number += 1) {
+    const name = `${file}.${number}`;
+    if (!linkUnlessThere(file, name)) continue;
+    syncDirectory(dirname(file));
+    return name;
+  }
+  throw new Error(
+    `${file} has ${MAX_KEPT} old ones kept beside it; remove those that are of no use any more`,
+  );
+}
+
+/** Writes the content beside the file, whole and on disk, lets `use` give it a name, and takes the draft away. */
+function withDraft(file: string, content: string, use: (draft: string) => void): void {
+  // Nodes in containers that share a volume have the same process id.
+  const draft = `${file}.${randomUUID()}.draft`;
+  const descriptor = openSync(draft, 'wx', SECRET_MODE);
+  try {
+    try {
+      writeFileSync(descriptor, content);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    use(draft);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function linkUnlessThere(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** A name is on disk only once its directory is. */
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, constants.O_RDONLY);
+  try {
+    fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
