@@ -28,6 +28,12 @@ export interface JobStore {
   history(id: JobId): JobEvent[];
   /** Events after `seq`, in order, at most `limit`. */
   eventsAfter(seq: number, limit: number): JobEvent[];
+  /** The newest change of each job that changed after `seq`, in the order of their seq, at most `limit`. */
+  changesAfter(seq: number, limit: number): JobChangeRow[];
+  /** Every job with the place of its newest change. */
+  places(): Iterable<{ readonly id: JobId; readonly seq: number }>;
+  /** Begins a greater epoch than `above`, durably: others know more of this log than is in it. */
+  openEpoch(above: number): Promise<void>;
   /** Removals up to this seq are forgotten: who has seen less must start afresh. */
   eventFloor(): number;
   /** Ended jobs whose time is over, or that are beyond the newest `keepCount`; oldest first, at most `limit`. */
@@ -75,6 +81,13 @@ export interface Tombstone {
   readonly specHash: string | undefined;
   readonly state: JobState;
   readonly removedAtMs: number;
+}
+
+/** What became of a job by its newest change; `job` is undefined when it was removed. */
+export interface JobChangeRow {
+  readonly id: JobId;
+  readonly seq: number;
+  readonly job: Job | undefined;
 }
 
 export interface JobQuery {

@@ -19,6 +19,7 @@ export const JOB_REASONS = {
   exited: 'the container exited by itself',
   stopped: 'stopped on request',
   cancelled: 'cancelled on request',
+  duplicate: 'another node has the job of the same idempotency key',
   oom_killed: 'the container ran out of memory',
   exited_during_start: 'the container exited before it was ready',
   not_ready: 'the container did not become ready in time',

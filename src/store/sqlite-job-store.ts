@@ -8,6 +8,7 @@ import type { Job, JobEvent } from '../jobs/job.ts';
 import {
   MAX_HISTORY,
   StoreError,
+  type JobChangeRow,
   type JobQuery,
   type JobStore,
   type JobWriter,
@@ -144,6 +145,29 @@ export class SqliteJobStore implements JobStore, Disposable {
 
   eventsAfter(seq: number, limit: number): JobEvent[] {
     return this.#read(() => this.#eventsOf(this.#statements.eventsAfter.all(seq, limit)));
+  }
+
+  changesAfter(seq: number, limit: number): JobChangeRow[] {
+    type Row = { change_seq: number; change_job: JobId } & (JobRow | { id: null });
+    return this.#read(() => {
+      const rows = this.#statements.changesAfter.all(seq, limit) as unknown as Row[];
+      return rows.map(({ change_seq, change_job, ...row }) => ({
+        id: change_job,
+        seq: change_seq,
+        job: row.id === null ? undefined : decodeJob(row, this.#source),
+      }));
+    });
+  }
+
+  places(): Iterable<{ readonly id: JobId; readonly seq: number }> {
+    return this.#statements.places.iterate() as Iterable<unknown> as Iterable<{ id: JobId; seq: number }>;
+  }
+
+  async openEpoch(above: number): Promise<void> {
+    const begin = (): void => {
+      this.#position = { ...this.#position, epoch: nextEpoch(Math.max(above, this.#position.epoch)) };
+    };
+    await this.#commits.run(() => this.#keepingPosition(begin), { kind: 'progress' });
   }
 
   eventFloor(): number {

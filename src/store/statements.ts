@@ -31,6 +31,13 @@ export function prepareStatements(database: DatabaseSync) {
       'DELETE FROM events WHERE job = ? AND seq <= (SELECT seq FROM events WHERE job = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)',
     ),
     eventsAfter: prepare('SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?'),
+    // Superseded changes have no row of their own left.
+    changesAfter: prepare(
+      `SELECT e.seq AS change_seq, e.job AS change_job, j.* FROM events e LEFT JOIN jobs j ON j.id = e.job AND j.seq = e.seq
+       LEFT JOIN tombstones t ON t.id = e.job AND t.seq = e.seq
+       WHERE e.seq > ? AND (j.id IS NOT NULL OR t.id IS NOT NULL) ORDER BY e.seq LIMIT ?`,
+    ),
+    places: prepare('SELECT id, seq FROM jobs'),
     deleteEvents: prepare('DELETE FROM events WHERE job = ?'),
     allEvents: prepare('SELECT * FROM events'),
     insertTombstone: prepare('INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)'),

@@ -131,8 +131,8 @@ export class SimulatedCluster {
   readonly nodes: SimulatedNode[];
   /** What broke a rule, in words. */
   readonly broken: string[] = [];
-  /** Every body an owner ever wrote, by place. */
-  readonly #written = new Map<string, Uint8Array | undefined>();
+  /** Every body an owner ever wrote, by place; one whose store was restored writes some places twice. */
+  readonly #written = new Map<string, (Uint8Array | undefined)[]>();
   readonly #epochs = new Map<NodeId, Set<number>>();
   /** The newest place at which a node was told of a key. */
   readonly #told = new WeakMap<MemoryMirrorStore, Map<string, [epoch: number, seq: number]>>();
@@ -174,7 +174,8 @@ export class SimulatedCluster {
   write(node: SimulatedNode, key: string, body: Uint8Array | undefined): void {
     const { epoch } = node.log;
     const { seq } = node.log.change(key, body);
-    this.#written.set(`${node.nodeId} ${epoch} ${seq} ${key}`, body);
+    const place = `${node.nodeId} ${epoch} ${seq} ${key}`;
+    this.#written.set(place, [...(this.#written.get(place) ?? []), body]);
     this.#epochs.set(node.nodeId, (this.#epochs.get(node.nodeId) ?? new Set()).add(epoch));
   }
 
@@ -190,8 +191,8 @@ export class SimulatedCluster {
     told.set(name, [epoch, seq]);
     // What a new epoch says again was written in one before.
     const isWritten = [...(this.#epochs.get(owner) ?? [])].some((wrote) => {
-      const place = `${owner} ${wrote} ${seq} ${key}`;
-      return this.#written.has(place) && sameBytes(this.#written.get(place), body);
+      const bodies = this.#written.get(`${owner} ${wrote} ${seq} ${key}`) ?? [];
+      return bodies.some((written) => sameBytes(written, body));
     });
     if (!isWritten) this.broken.push(`${key} of ${owner} at ${epoch}-${seq} was never written by it`);
   }

@@ -14,6 +14,9 @@ export const MAX_RECORDS_PER_OWNER = 100_000;
 /** How old the stored time at which an owner was last heard may be while it says nothing new, ms. */
 const SAVE_HEARD_MS = 60_000;
 
+/** Records that are read at once. */
+const PAGE_SIZE = 500;
+
 /** A record that is proved to be its owner's word. */
 export interface ProvedRecord {
   readonly record: LogRecord;
@@ -172,6 +175,9 @@ export class Mirror {
     const state = this.#states.get(owner);
     if (state === undefined) return;
     state.coverage = new Coverage();
+    // Of what is there now, whatever it was that made it differ.
+    state.digest = this.#digestOf(state);
+    state.recordCount = this.#store.count(owner);
     this.#save(state, [], [], false);
   }
 
@@ -208,6 +214,18 @@ export class Mirror {
     state.coverage = new Coverage();
     state.digest = new SetDigest();
     this.#save(state, [], [], false);
+  }
+
+  #digestOf({ owner, epoch }: OwnerState): SetDigest {
+    const digest = new SetDigest();
+    for (let seq = 0; ;) {
+      const page = this.#store.recordsAfter(owner, epoch, seq, PAGE_SIZE);
+      for (const record of page) {
+        if (record.body !== undefined) digest.add(record.key, record.seq);
+        seq = record.seq;
+      }
+      if (page.length === 0) return digest;
+    }
   }
 
   #dropOlder(state: OwnerState): void {

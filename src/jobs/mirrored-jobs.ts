@@ -1,0 +1,117 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { JobId, NodeId } from '../kernel/ids.ts';
+import { LinkedSignal } from '../kernel/linked-signal.ts';
+import { SingleFlight } from '../kernel/single-flight.ts';
+import type { JobMirror, MirroredJob, MirrorListener } from './job-mirror.ts';
+import type { JobQuery } from './job-store.ts';
+import type { Job, JobEvent } from './job.ts';
+import { decodeRecord, RecordError } from './record.ts';
+
+/** A record of another node's log. */
+export interface SourceRecord {
+  readonly owner: NodeId;
+  readonly key: string;
+  readonly epoch: number;
+  readonly seq: number;
+  /** Undefined when it was removed. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** Where the records of other nodes come from. */
+export interface RecordSource {
+  /** Of every owner that has the key, the lowest owner first. */
+  recordsOf(key: string): readonly SourceRecord[];
+  list(query: JobQuery & { readonly owner?: NodeId }): readonly SourceRecord[];
+  /** How long ago an owner was last heard, ms. */
+  ageMsOf(owner: NodeId): number;
+  subscribe(listener: (record: SourceRecord) => void): Disposable;
+  /** Asks the peers for a key, and resolves when those asked have answered. */
+  locate(key: string, signal: AbortSignal): Promise<void>;
+}
+
+/** An owner that was not heard for so long may be gone, ms: four beacons. */
+export const LEASE_MS = 20_000;
+/** How long the peers are given to say whether they know a job, ms. */
+const ASK_TIMEOUT_MS = 1_000;
+/** Different jobs that are asked for at once; for one more, nobody is. */
+const MAX_ASKED = 64;
+
+/** Jobs of other nodes, read from the records that they sent. */
+export class MirroredJobs implements JobMirror {
+  readonly #source: RecordSource;
+  readonly #clock: Clock;
+  readonly #asking = new SingleFlight<JobId, void>();
+
+  constructor(deps: { source: RecordSource; clock: Clock }) {
+    this.#source = deps.source;
+    this.#clock = deps.clock;
+  }
+
+  find(id: JobId): MirroredJob | undefined {
+    let found: MirroredJob | undefined;
+    for (const record of this.#source.recordsOf(id)) {
+      const job = this.#read(record);
+      found ??= job;
+      // One that gave way to another owner's is not the one that is meant.
+      if (job !== undefined && job.job.outcome?.reason !== 'duplicate') return job;
+    }
+    return found;
+  }
+
+  list(query: JobQuery & { readonly owner?: NodeId }): MirroredJob[] {
+    return this.#source.list(query).flatMap((record) => this.#read(record) ?? []);
+  }
+
+  subscribe(listener: MirrorListener): Disposable {
+    return this.#source.subscribe((record) => {
+      const job = record.body === undefined ? undefined : jobOf(record);
+      if (record.body !== undefined && job === undefined) return;
+      listener(this.#eventOf(record, job), record.owner, job);
+    });
+  }
+
+  async ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob | undefined> {
+    if (this.#asking.size >= MAX_ASKED) return undefined;
+    const locate = async (shared: AbortSignal): Promise<void> => {
+      using limited = new LinkedSignal([shared], { clock: this.#clock, limitMs: ASK_TIMEOUT_MS });
+      await this.#source.locate(id, limited.signal).catch(() => undefined);
+    };
+    await this.#asking.run(id, locate, signal);
+    return this.find(id);
+  }
+
+  #read(record: SourceRecord): MirroredJob | undefined {
+    const job = jobOf(record);
+    if (job === undefined) return undefined;
+    const ageMs = this.#source.ageMsOf(record.owner);
+    return { job, ageMs, isLost: ageMs > LEASE_MS };
+  }
+
+  #eventOf({ epoch, seq, key }: SourceRecord, job: Job | undefined): JobEvent {
+    return {
+      epoch,
+      seq,
+      jobId: key as JobId,
+      atMs: job?.updatedAtMs ?? this.#clock.wallMs(),
+      type: job?.state ?? 'removed',
+      attempt: job?.attempt ?? 0,
+      reason: job?.outcome?.reason,
+      message: job?.outcome?.message,
+      exitCode: job?.outcome?.exitCode,
+    };
+  }
+}
+
+/**
+ * The job of a record; undefined when it was removed, and for one that a newer version wrote. The place is that of the record: an owner
+ * that begins a new epoch says all of its jobs again.
+ */
+function jobOf({ body, owner, epoch, seq, key }: SourceRecord): Job | undefined {
+  if (body === undefined) return undefined;
+  try {
+    return { ...decodeRecord(body), id: key as JobId, owner, epoch, seq };
+  } catch (error) {
+    if (error instanceof RecordError) return undefined;
+    throw error;
+  }
+}

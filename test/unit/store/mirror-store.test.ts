@@ -1,0 +1,141 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it } from 'vitest';
+import type { NodeId } from '../../../src/kernel/ids.ts';
+import { SqliteMirrorStore } from '../../../src/store/sqlite-mirror-store.ts';
+import { describeMirrorStore } from '../../conformance/mirror-store.ts';
+import { MemoryMirrorStore } from '../../support/memory-mirror-store.ts';
+
+describeMirrorStore('in memory', (wallMs) => {
+  const store = new MemoryMirrorStore(wallMs);
+  return { store, reopen: () => store, close: () => undefined };
+});
+
+describeMirrorStore('on disk', (wallMs) => {
+  const directory = mkdtempSync(join(tmpdir(), 'cm-mirror-'));
+  let store = open(directory, wallMs).store;
+  return {
+    store,
+    reopen: () => {
+      store[Symbol.dispose]();
+      return (store = open(directory, wallMs).store);
+    },
+    close: () => {
+      store[Symbol.dispose]();
+      rmSync(directory, { recursive: true });
+    },
+  };
+});
+
+describe('the mirror on disk', () => {
+  it('counts the lives of the node, also when the clock was set back', () => {
+    using home = new Home();
+    const first = home.open(() => 5_000_000).store.nextIncarnation();
+    expect(first).toBe(5_000);
+    expect(home.open(() => 1_000).store.nextIncarnation()).toBe(5_001);
+    expect(home.open(() => 9_000_000).store.nextIncarnation()).toBe(9_000);
+  });
+
+  it('lists what is there, newest first, by what its body says', () => {
+    using home = new Home();
+    const { store } = home.open();
+    const put = ['c1', 'a3', 'b2'].map((text, index) => recordOf(`${index}`, text));
+    store.write({ owner: OWNER, put: [...put, recordOf('9', 'unknown')], drop: [] }, false);
+    expect(store.list({ limit: 10 }).map(({ key }) => key)).toEqual(['1', '2', '0']);
+    expect(store.list({ limit: 10, states: ['a', 'c'] as never }).map(({ key }) => key)).toEqual(['1', '0']);
+    expect(store.list({ limit: 10, before: { createdAtMs: 2, id: '2' } }).map(({ key }) => key)).toEqual([
+      '0',
+    ]);
+    expect(store.list({ limit: 10, owner: 'nobody' as NodeId })).toEqual([]);
+  });
+
+  it('sets a file aside that is none of SQLite, and begins anew', () => {
+    using home = new Home();
+    writeFileSync(join(home.directory, 'mirror.db'), Buffer.alloc(10_000, 0x5a));
+    const { store, setAside } = home.open();
+    expect(setAside).toEqual([join(home.directory, 'mirror.db.set-aside')]);
+    expect(store.owners()).toEqual([]);
+    expect(readFileSync(setAside[0]!)).toEqual(Buffer.alloc(10_000, 0x5a));
+  });
+
+  it('drops a record that was damaged, and says whose it was', async () => {
+    using home = new Home();
+    const first = home.open();
+    first.store.write({ owner: OWNER, put: [recordOf('1', 'a1'), recordOf('2', 'b2')], drop: [] }, true);
+    first.store[Symbol.dispose]();
+    const database = new DatabaseSync(join(home.directory, 'mirror.db'));
+    database.exec("UPDATE records SET body = x'00' WHERE key = '1'");
+    database.close();
+    const { store, damaged } = home.open();
+    expect(store.record(OWNER.owner, '1')).toBeUndefined();
+    expect(store.record(OWNER.owner, '2')?.seq).toBe(2);
+    expect(store.count(OWNER.owner)).toBe(1);
+    await expect.poll(() => damaged).toEqual([OWNER.owner]);
+  });
+
+  it('refuses a file of a newer version, and leaves it', () => {
+    using home = new Home();
+    home.open().store[Symbol.dispose]();
+    const database = new DatabaseSync(join(home.directory, 'mirror.db'));
+    database.exec('PRAGMA user_version = 99');
+    database.close();
+    expect(() => home.open()).toThrow(/written by a newer version/);
+  });
+});
+
+const OWNER = {
+  owner: '12D3KooWAnna' as NodeId,
+  epoch: 1,
+  upTo: 3,
+  spans: [],
+  digest: Buffer.alloc(32),
+  newest: { bytes: Buffer.of(1), signature: Buffer.of(2) },
+  former: undefined,
+  heardAtMs: 0,
+};
+
+function recordOf(key: string, text: string) {
+  const body = Buffer.from(text);
+  return { owner: OWNER.owner, key, epoch: 1, seq: Number(key), body, proof: Buffer.of(3) };
+}
+
+/** Bodies are a letter, the state, and a digit, when they were made. */
+function facetsOf(body: Uint8Array) {
+  const [state = '', digit] = Buffer.from(body).toString();
+  return /^\d$/.test(digit ?? '') ? { state, name: undefined, createdAtMs: Number(digit) } : undefined;
+}
+
+function open(directory: string, wallMs: () => number) {
+  const damaged: NodeId[] = [];
+  const setAside: string[] = [];
+  const store = new SqliteMirrorStore({
+    directory,
+    facetsOf,
+    wallMs,
+    onFatal: (error) => {
+      throw error;
+    },
+    onDamage: (owner) => damaged.push(owner),
+    onSetAside: (file) => setAside.push(file),
+  });
+  return { store, damaged, setAside };
+}
+
+class Home implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'cm-mirror-'));
+  #store: SqliteMirrorStore | undefined;
+
+  open(wallMs: () => number = () => 0): ReturnType<typeof open> {
+    this.#store?.[Symbol.dispose]();
+    const opened = open(this.directory, wallMs);
+    this.#store = opened.store;
+    return opened;
+  }
+
+  [Symbol.dispose](): void {
+    this.#store?.[Symbol.dispose]();
+    rmSync(this.directory, { recursive: true });
+  }
+}
