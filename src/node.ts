@@ -1,7 +1,9 @@
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import { METHODS } from './api/methods/table.ts';
+import { NoPeers } from './api/no-peers.ts';
 import { createApiServer, type ApiServer } from './api/server.ts';
 import type { HealthView } from './api/wire.ts';
 import type { Config } from './config/settings.ts';
@@ -10,6 +12,7 @@ import { EngineGate } from './jobs/engine-gate.ts';
 import { JobLog } from './jobs/job-log.ts';
 import { JobManager } from './jobs/job-manager.ts';
 import { ContainerSampler, countJobs } from './jobs/job-telemetry.ts';
+import { NodeDrain } from './jobs/node-drain.ts';
 import type { JobDefaults } from './jobs/plan.ts';
 import type { JobPolicy } from './jobs/policy.ts';
 import { expiryOf, type RetentionOptions } from './jobs/retention.ts';
@@ -22,6 +25,7 @@ import { loadMembership } from './peers/membership.ts';
 import type { RuntimeDriver } from './runtime/driver.ts';
 import { DockerDriver } from './runtime/docker/docker-driver.ts';
 import { measuredDriver } from './runtime/measured-driver.ts';
+import { FileDrainMark } from './store/drain-mark.ts';
 import { SqliteJobStore } from './store/sqlite-job-store.ts';
 import { Health } from './telemetry/health.ts';
 import { subsystemLogger, type Logger } from './telemetry/logger.ts';
@@ -153,18 +157,30 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       sampleContainers: () => sampler.refresh(),
     });
 
+    const uptimeMs = (): number => Math.round(performance.now() - startedMs);
     const healthView = (): HealthView => {
       if (store.hasSpace) storeHealth.ok();
       else storeHealth.down('the disk is full: nothing new is admitted');
       if (gate.failure === undefined) engineHealth.ok(gate.info?.name);
       else engineHealth.down(gate.failure);
       const { status, ready, parts: partViews } = health.report();
-      const uptime = Math.round(performance.now() - startedMs);
-      const view = { version: VERSION, node: identity.nodeId, uptime_ms: uptime };
+      const view = { version: VERSION, node: identity.nodeId, uptime_ms: uptimeMs() };
       return { status, ready, ...view, parts: { ...partViews } };
     };
+    const nodeDrain = new NodeDrain({
+      jobs,
+      mark: new FileDrainMark(dataDir),
+      logger: subsystemLogger(logger, 'node'),
+    });
+    const self = { node_id: identity.nodeId, cluster_id: clusterId, name: hostname() };
     const api: ApiServer = createApiServer(apiOptionsOf(config), {
       jobs,
+      peers: new NoPeers(self),
+      node: {
+        info: () => ({ ...self, version: VERSION, uptime_ms: uptimeMs(), draining: nodeDrain.isDrained }),
+        drain: () => nodeDrain.drain(),
+        undrain: () => nodeDrain.undrain(),
+      },
       logger: subsystemLogger(logger, 'api'),
       metrics,
       clock,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CodedError, InvariantError } from '../kernel/errors.ts';
 import type { JobErrorCode } from '../jobs/errors.ts';
+import type { PeerErrorCode } from '../peers/errors.ts';
 import type { RuntimeErrorCode } from '../runtime/errors.ts';
 import type { ApiDependencies } from './ports.ts';
 import type { RpcErrorData, RpcReason } from './wire.ts';
@@ -15,7 +16,10 @@ export class ApiError extends CodedError<ApiErrorCode> {
 
 /** The JSON-RPC error and the HTTP status for each code that may reach a client. */
 const REPLIES: Readonly<
-  Record<JobErrorCode | RuntimeErrorCode | ApiErrorCode, readonly [rpc: RpcReason, status: number]>
+  Record<
+    JobErrorCode | PeerErrorCode | RuntimeErrorCode | ApiErrorCode,
+    readonly [rpc: RpcReason, status: number]
+  >
 > = {
   not_found: ['not_found', 404],
   invalid_state: ['invalid_state', 409],
@@ -29,6 +33,8 @@ const REPLIES: Readonly<
   timeout: ['timeout', 504],
   cancelled: ['cancelled', 499],
   peer_unreachable: ['peer_unreachable', 503],
+  peer_violation: ['internal_error', 502],
+  peers_disabled: ['invalid_state', 409],
   forbidden: ['forbidden', 403],
   too_many_waits: ['internal_error', 503],
   too_many_streams: ['internal_error', 503],

@@ -1,7 +1,8 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { InvariantError } from '../kernel/errors.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import type { HealthView, RpcMethods } from './wire.ts';
+import type { NodeId } from '../kernel/ids.ts';
+import type { HealthView, IdentityView, NodeInfoView, PeerView, RpcMethods } from './wire.ts';
 
 /** What the API needs of a logger: facts first, then a constant message. */
 export interface ApiLogger {
@@ -27,8 +28,35 @@ export interface ApiMetrics {
 
 export type VersionView = RpcMethods['SystemService.Version']['result'];
 
+/**
+ * The other nodes of the cluster. Where this node takes no part in one, there are none, and whatever is to be done with
+ * one fails with a `PeerError` `peers_disabled`.
+ */
+export interface PeersView {
+  identity(): IdentityView;
+  list(): PeerView[];
+  /** Resolves with the round trip in ms. Fails with a `PeerError` `peer_unreachable`, or with the signal's reason. */
+  ping(id: NodeId, signal: AbortSignal): Promise<number>;
+  /** Lets a node be a peer, whatever `peers.allow` says, until this process ends. */
+  allow(id: NodeId): void;
+  /** Ends the connections with a node and makes none with it until this process ends, or it is allowed. */
+  deny(id: NodeId): void;
+  /** Remembers its addresses no longer. Whether it was known. */
+  forget(id: NodeId): boolean;
+}
+
+/** This node as one that can be taken out of service. */
+export interface NodeControl {
+  info(): Omit<NodeInfoView, 'waiting' | 'working' | 'running'>;
+  /** Accepts no new job from now on, over restarts, too; jobs that it has go on. Twice is as once. */
+  drain(): void;
+  undrain(): void;
+}
+
 export interface ApiDependencies {
   readonly jobs: Jobs;
+  readonly peers: PeersView;
+  readonly node: NodeControl;
   readonly logger: ApiLogger;
   readonly metrics: ApiMetrics;
   readonly clock: Clock;

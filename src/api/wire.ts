@@ -156,6 +156,49 @@ export interface HealthView {
   parts: Record<string, { status: 'ok' | 'down'; message?: string }>;
 }
 
+/** How another node stands, as this one sees it. */
+export interface PeerView {
+  node_id: string;
+  /** The name of its host, as the peer tells it. */
+  name?: string;
+  /**
+   * `connected`; `heard` through others only; `lost`: not heard for 20 s; `never` heard since this node knows of it.
+   */
+  status: 'connected' | 'heard' | 'lost' | 'never';
+  addresses: string[];
+  /** Who made the connection: it (`inbound`) or this node (`outbound`). */
+  direction?: 'inbound' | 'outbound';
+  connected_since?: string;
+  heard_age_ms?: number;
+  rtt_ms?: number;
+  /** How many of its jobs are known here. */
+  jobs: number;
+  version?: string;
+  draining?: boolean;
+}
+
+/** Who this node is to its peers. */
+export interface IdentityView {
+  node_id: string;
+  cluster_id: string;
+  name: string;
+  /** Where its peers reach it; empty when it takes no part in a cluster. */
+  addresses: string[];
+}
+
+export interface NodeInfoView {
+  node_id: string;
+  cluster_id: string;
+  name: string;
+  version: string;
+  uptime_ms: number;
+  /** Whether it accepts nothing new. */
+  draining: boolean;
+  waiting: number;
+  working: number;
+  running: number;
+}
+
 /** Every method with its parameters (by name; `[params]` is taken too) and result. */
 export interface RpcMethods {
   'ContainerService.Create': { params: CreateParams; result: CreateResult };
@@ -207,6 +250,23 @@ export interface RpcMethods {
   };
   'SystemService.Health': { params: Record<string, never>; result: HealthView };
   'rpc.discover': { params: Record<string, never>; result: Record<string, unknown> };
+  /** Every node that is known, connected or not; not this one. */
+  'PeerService.List': { params: Record<string, never>; result: { peers: PeerView[] } };
+  'PeerService.Ping': {
+    params: { node_id: string; timeout_ms?: number };
+    result: { node_id: string; rtt_ms: number };
+  };
+  'PeerService.Identity': { params: Record<string, never>; result: IdentityView };
+  'PeerService.Allow': { params: { node_id: string }; result: { node_id: string; allowed: true } };
+  'PeerService.Deny': { params: { node_id: string }; result: { node_id: string; allowed: false } };
+  'PeerService.Forget': {
+    params: { node_id: string };
+    /** Whether it was known at all. */
+    result: { node_id: string; forgotten: boolean };
+  };
+  'NodeService.Info': { params: Record<string, never>; result: NodeInfoView };
+  'NodeService.Drain': { params: Record<string, never>; result: NodeInfoView };
+  'NodeService.Undrain': { params: Record<string, never>; result: NodeInfoView };
 }
 
 export type RpcMethodName = keyof RpcMethods;

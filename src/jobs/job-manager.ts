@@ -209,7 +209,7 @@ export class JobManager implements OwnJobs {
       workerCount: this.#options.workerCount,
       running: this.#runningCount,
       isPaused: this.#pool.isPaused,
-      isDraining: this.#pool.isDraining,
+      isDraining: this.#pool.isDraining || this.#pool.isCordoned,
     };
   }
 
@@ -226,6 +226,11 @@ export class JobManager implements OwnJobs {
 
   resume(): void {
     this.#pool.start();
+  }
+
+  /** Accepts no new job until it is told otherwise; those that it has go on. */
+  setCordoned(isCordoned: boolean): void {
+    this.#pool.setCordoned(isCordoned);
   }
 
   #snapshot(job: Job): JobSnapshot {

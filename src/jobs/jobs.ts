@@ -114,5 +114,6 @@ export interface QueueStats {
   readonly workerCount: number;
   readonly running: number;
   readonly isPaused: boolean;
+  /** Nothing new is accepted, because the node is drained or stops. */
   readonly isDraining: boolean;
 }

@@ -42,6 +42,7 @@ export class WorkerPool {
   #delayed = 0;
   #running = 0;
   #isPaused = false;
+  #isCordoned = false;
   #isDraining = false;
 
   /** `work` must not reject. `onDone` is called when the worker is free again; it may enqueue the job once more. */
@@ -72,6 +73,9 @@ export class WorkerPool {
   get isPaused(): boolean {
     return this.#isPaused;
   }
+  get isCordoned(): boolean {
+    return this.#isCordoned;
+  }
   get isDraining(): boolean {
     return this.#isDraining;
   }
@@ -86,6 +90,13 @@ export class WorkerPool {
       throw new JobError('draining', 'the node is shutting down and accepts no new jobs', {
         retryable: true,
       });
+    }
+    if (this.#isCordoned) {
+      throw new JobError(
+        'draining',
+        'the node is drained and accepts no new jobs; `container-manager node undrain` lets it accept them again',
+        { retryable: true },
+      );
     }
     const depth = this.#waiting.size + this.#reserved;
     // Who is taken up at once does not wait.
@@ -151,6 +162,11 @@ export class WorkerPool {
   pause(): void {
     this.#isPaused = true;
     this.#adjust();
+  }
+
+  /** Whether nothing new is accepted; what waits and what is worked on goes on. */
+  setCordoned(isCordoned: boolean): void {
+    this.#isCordoned = isCordoned;
   }
 
   /** How many instances run, as the job log counts them. */

@@ -2,10 +2,13 @@ import { z } from 'zod';
 import type {
   CreateResult,
   HealthView,
+  IdentityView,
   JobDetailView,
   JobEventView,
   JobView,
   LogEntry,
+  NodeInfoView,
+  PeerView,
   QueueStatsView,
   StatsView,
 } from '../wire.ts';
@@ -134,4 +137,40 @@ export const healthResult = (): z.ZodType<HealthView> =>
       z.string(),
       z.strictObject({ status: z.enum(['ok', 'down']), message: omittable(z.string()) }),
     ),
+  });
+
+export const peerResult = (): z.ZodType<PeerView> =>
+  z.strictObject({
+    node_id: z.string(),
+    name: omittable(z.string()),
+    status: z.enum(['connected', 'heard', 'lost', 'never']),
+    addresses: z.array(z.string()),
+    direction: omittable(z.enum(['inbound', 'outbound'])),
+    connected_since: omittable(time),
+    heard_age_ms: omittable(z.number()),
+    rtt_ms: omittable(z.number()),
+    jobs: z.int(),
+    version: omittable(z.string()),
+    draining: omittable(z.boolean()),
+  });
+
+export const identityResult = (): z.ZodType<IdentityView> =>
+  z.strictObject({
+    node_id: z.string(),
+    cluster_id: z.string(),
+    name: z.string(),
+    addresses: z.array(z.string()),
+  });
+
+export const nodeInfoResult = (): z.ZodType<NodeInfoView> =>
+  z.strictObject({
+    node_id: z.string(),
+    cluster_id: z.string(),
+    name: z.string(),
+    version: z.string(),
+    uptime_ms: z.number(),
+    draining: z.boolean(),
+    waiting: z.int(),
+    working: z.int(),
+    running: z.int(),
   });

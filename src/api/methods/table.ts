@@ -5,6 +5,8 @@ import { defineMethod } from './definition.ts';
 import { noParams } from './fields.ts';
 import * as containerService from './container-service.ts';
 import * as jobService from './job-service.ts';
+import * as nodeService from './node-service.ts';
+import * as peerService from './peer-service.ts';
 import * as queueService from './queue-service.ts';
 import * as systemService from './system-service.ts';
 import { openRpcDocument } from '../open-rpc.ts';
@@ -34,6 +36,15 @@ export const METHODS = {
   'QueueService.Stats': queueService.stats,
   'QueueService.Pause': queueService.pause,
   'QueueService.Resume': queueService.resume,
+  'PeerService.List': peerService.list,
+  'PeerService.Ping': peerService.ping,
+  'PeerService.Identity': peerService.identity,
+  'PeerService.Allow': peerService.allow,
+  'PeerService.Deny': peerService.deny,
+  'PeerService.Forget': peerService.forget,
+  'NodeService.Info': nodeService.info,
+  'NodeService.Drain': nodeService.drain,
+  'NodeService.Undrain': nodeService.undrain,
   'SystemService.Version': systemService.version,
   'SystemService.Health': systemService.health,
   'rpc.discover': discover,

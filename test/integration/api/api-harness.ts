@@ -7,10 +7,11 @@ import { onTestFinished } from 'vitest';
 import type { AccessOptions } from '../../../src/api/access.ts';
 import type { TlsOptions } from '../../../src/api/http-listener.ts';
 import type { ApiLimits } from '../../../src/api/limits.ts';
-import type { ApiDependencies, ApiLogger } from '../../../src/api/ports.ts';
+import type { ApiDependencies, ApiLogger, NodeControl, PeersView } from '../../../src/api/ports.ts';
 import type { ApiServer } from '../../../src/api/server.ts';
 import { createApiServer } from '../../../src/api/server.ts';
 import type { HealthView } from '../../../src/api/wire.ts';
+import { NoPeers } from '../../../src/api/no-peers.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { InvariantError } from '../../../src/kernel/errors.ts';
 import type { FakeJobsOptions } from '../../support/fake-jobs.ts';
@@ -32,6 +33,8 @@ export interface ApiOverrides {
   readonly health?: () => HealthView;
   readonly isStarting?: () => boolean;
   readonly tls?: TlsOptions;
+  readonly peers?: PeersView;
+  readonly node?: NodeControl;
 }
 
 export interface LoggedLine {
@@ -61,6 +64,9 @@ export const HEALTHY: HealthView = {
   parts: { docker: { status: 'ok' }, store: { status: 'ok' } },
 };
 
+/** Who the node is. */
+export const SELF = { node_id: '12D3KooWFake', cluster_id: '0123456789abcdef', name: 'host-1' };
+
 export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi> {
   const jobs = new FakeJobs(overrides.jobs);
   const log: LoggedLine[] = [];
@@ -72,6 +78,12 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi
   const logger: ApiLogger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   const deps: ApiDependencies = {
     jobs,
+    peers: overrides.peers ?? new NoPeers(SELF),
+    node: overrides.node ?? {
+      info: () => ({ ...SELF, version: '1.2.3', uptime_ms: 1, draining: jobs.isDraining }),
+      drain: () => void (jobs.isDraining = true),
+      undrain: () => void (jobs.isDraining = false),
+    },
     logger,
     metrics: {
       rpcCall: (method, outcome) => void rpcCalls.push({ method, outcome }),
