@@ -1,5 +1,6 @@
 import type { JobEventView } from '../../src/api/wire.ts';
 import { STATUS_STYLES } from './job-columns.ts';
+import { shortNodeIds } from './node-ids.ts';
 import { localTime, timeOfDay } from './screen/format.ts';
 import type { Column } from './screen/table.ts';
 
@@ -60,10 +61,12 @@ export function eventListColumns(
   events: readonly JobEventView[],
 ): readonly Column<JobEventView>[] {
   const [at, ...others] = historyColumns(events);
+  const nodes = shortNodeIds(events.flatMap(({ owner }) => owner ?? []));
   return [
     { header: 'ID', value: ({ id }) => id },
     ...(at === undefined ? [] : [at]),
     { header: 'JOB', value: ({ job_id }) => ids.get(job_id) ?? job_id },
+    { header: 'NODE', value: ({ owner = '' }) => nodes.get(owner) ?? '', isOptional: true },
     ...others,
   ];
 }

@@ -33,6 +33,7 @@ const EXIT_CODE_OF_ERROR: Readonly<Record<string, ExitCode>> = {
   timeout: EXIT_CODES.timed_out,
   queue_full: EXIT_CODES.queue_full,
   unreachable: EXIT_CODES.unreachable,
+  peer_unreachable: EXIT_CODES.unreachable,
   bad_reply: EXIT_CODES.unreachable,
 };
 

@@ -1,5 +1,5 @@
 import type { JobStatus, JobView, PullView } from '../../src/api/wire.ts';
-import { ago, ahead, bytes, percent } from './screen/format.ts';
+import { ago, ahead, bytes, elapsed, percent } from './screen/format.ts';
 import type { Style } from './screen/style.ts';
 import type { Column } from './screen/table.ts';
 
@@ -15,20 +15,34 @@ export const STATUS_STYLES: Readonly<Record<JobStatus | 'removed', Style | undef
   removed: 'dim',
 };
 
-/** What a list of jobs shows of each. */
-export function jobColumns(ids: ReadonlyMap<string, string>, nowMs: number): readonly Column<JobView>[] {
+/** What a list of jobs shows of each; with `nodes`, on which it runs, too. */
+export function jobColumns(
+  ids: ReadonlyMap<string, string>,
+  nowMs: number,
+  nodes?: ReadonlyMap<string, string>,
+): readonly Column<JobView>[] {
   return [
     { header: 'JOB', value: (job) => ids.get(job.job_id) ?? job.job_id },
     { header: 'STATUS', value: (job) => job.status, style: (job) => STATUS_STYLES[job.status] },
+    ...(nodes === undefined
+      ? []
+      : [{ header: 'NODE', value: ({ owner }: JobView) => nodes.get(owner) ?? owner }]),
     { header: 'NAME', value: (job) => job.name ?? '', minWidth: 8, isOptional: true },
     { header: 'IMAGE', value: (job) => job.image, minWidth: 12, cutAt: 'start' },
     { header: 'CREATED', value: (job) => ago(job.created_at, nowMs) },
-    { header: 'DETAILS', value: (job) => jobDetails(job, nowMs), minWidth: 26, isOptional: true },
+    {
+      header: 'DETAILS',
+      value: (job) => jobDetails(job, nowMs),
+      minWidth: 26,
+      isOptional: true,
+      style: ({ lost: isLost }) => (isLost === true ? 'red' : undefined),
+    },
   ];
 }
 
 /** The one thing about a job that is worth knowing at its status. */
 export function jobDetails(job: JobView, nowMs: number): string {
+  if (job.lost === true) return `lost: ${unheard(job)}`;
   if (job.observation === 'unknown') return 'the engine does not answer';
   switch (job.status) {
     case 'pending':
@@ -48,6 +62,10 @@ export function jobDetails(job: JobView, nowMs: number): string {
     case 'cancelled':
       return '';
   }
+}
+
+export function unheard({ age_ms: ageMs }: JobView): string {
+  return `its node was not heard for ${elapsed(ageMs)}`;
 }
 
 function pendingDetails(job: JobView, nowMs: number): string {

@@ -49,10 +49,12 @@ export async function resolveJobId(client: RpcClient, text: string): Promise<str
   const prefix = text.toLowerCase();
   if (isJobId(prefix)) return prefix;
   if (!/^[0-9a-f-]{1,35}$/.test(prefix)) throw new NoSuchJobError(text);
-  const { jobs } = await client.call('JobService.List', { id_prefix: prefix, limit: MAX_CANDIDATES + 1 });
-  const [first, second] = jobs;
+  const query = { id_prefix: prefix, all_nodes: true, limit: MAX_CANDIDATES + 1 };
+  const { jobs } = await client.call('JobService.List', query);
+  const [first] = jobs;
   if (first === undefined) throw new NoSuchJobError(text);
-  if (second === undefined) return first.job_id;
+  // Two nodes may have accepted the same key, and so have one id.
+  if (jobs.every(({ job_id }) => job_id === first.job_id)) return first.job_id;
   const listed = jobs
     .slice(0, MAX_CANDIDATES)
     .map((job) => `  ${printable(`${job.job_id}  ${job.status}  ${job.name ?? job.image}`)}`);

@@ -14,6 +14,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   invalid_address: 'give an address such as localhost:8080 or https://HOST:PORT',
   timeout: `try again, or see how the node is: ${PROGRAM} doctor`,
   draining: 'wait until the node is up again, or ask another one with --address',
+  peer_unreachable: `try again when that node is back; see which are: ${PROGRAM} peers`,
   bad_reply: 'see whether --address names a node and not some other program',
   engine_unavailable: `see what is wrong with the engine: ${PROGRAM} doctor`,
 };

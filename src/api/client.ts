@@ -100,9 +100,10 @@ export class RpcClient {
 
   /** What happens to jobs, in order. Fails with an `RpcError`. */
   streamEvents(options: EventStreamOptions = {}): AsyncGenerator<EventMessage> {
+    const path = options.allNodes === true ? '/v1/events?all_nodes' : '/v1/events';
     const open = (lastEventId: string): Promise<IncomingMessage> => {
       const position: Record<string, string> = lastEventId === '' ? {} : { 'Last-Event-ID': lastEventId };
-      return this.#openStream('/v1/events', { Accept: 'text/event-stream', ...position }, options.signal);
+      return this.#openStream(path, { Accept: 'text/event-stream', ...position }, options.signal);
     };
     return new EventFollower(open, options).messages();
   }

@@ -55,7 +55,7 @@ export async function sendEvents(
   let subscription = subscribe(after);
   response.writeHead(200, HEADERS);
   const writer = new PacedWriter(response, limits, deps);
-  await writer.write(`retry: ${RECONNECT_MS}\n: connected\n\n`, signal);
+  await writer.write(`retry: ${RECONNECT_MS}\n${placeOf(options)}: connected\n\n`, signal);
   using _heartbeat = startHeartbeat(response, limits.heartbeatMs, deps);
   for (;;) {
     try {
@@ -68,9 +68,18 @@ export async function sendEvents(
       if (!(error instanceof JobError) || error.code !== 'invalid_state') throw error;
       // The events in between are gone: the client has to list the jobs again, and misses nothing after that.
       subscription = subscribe();
-      await writer.write(`event: reset\ndata: ${JSON.stringify({ message: error.message })}\n\n`, signal);
+      const place = allNodes ? 'id:\n' : '';
+      await writer.write(
+        `${place}event: reset\ndata: ${JSON.stringify({ message: error.message })}\n\n`,
+        signal,
+      );
     }
   }
+}
+
+/** Where a client stands before the first event: one without an id may come first, and must not make it forget that. */
+function placeOf({ after, allNodes }: Pick<EventStreamOptions, 'after' | 'allNodes'>): string {
+  return after === undefined || !allNodes ? '' : `id: ${eventId(after)}\n`;
 }
 
 /** Only an event of this node's own log has a place to go on after; one of another node leaves that where it was. */

@@ -8,7 +8,7 @@ import { CarriedJobs } from './carried/carried-jobs.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, type Job, type JobEvent, type JobState } from './job.ts';
+import { hasEnded, type Job, type JobState } from './job.ts';
 import type { JobMirror, MirroredJob } from './job-mirror.ts';
 import type {
   EventsOptions,
@@ -102,9 +102,12 @@ export class ClusterJobs implements Jobs {
     return { jobs, nextCursor: hasMore && last !== undefined ? encodeCursor(last.job) : undefined };
   }
 
-  history(id: JobId, signal?: AbortSignal): JobEvent[] | Promise<JobEvent[]> {
+  history(id: JobId, signal?: AbortSignal): ObservedEvent[] | Promise<ObservedEvent[]> {
     if (this.#own.find(id) !== undefined) return this.#own.history(id);
-    return this.#carry(id, signal, (target, linked) => this.#carried.history(target, linked));
+    return this.#carry(id, signal, async (target, linked) => {
+      const events = await this.#carried.history(target, linked);
+      return events.map((event) => ({ ...event, owner: target.job.owner }));
+    });
   }
 
   wait(

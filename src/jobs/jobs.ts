@@ -29,7 +29,7 @@ export interface Jobs {
   /** Newest first. */
   list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined };
   /** The newest 1,000 changes of a job, oldest first. */
-  history(id: JobId, signal?: AbortSignal): JobEvent[] | Promise<JobEvent[]>;
+  history(id: JobId, signal?: AbortSignal): ObservedEvent[] | Promise<ObservedEvent[]>;
   /** Resolves when the job has ended, or is `running` at least; fails with `timeout` or, when the caller left, `cancelled`. */
   wait(
     id: JobId,

@@ -118,8 +118,9 @@ export class FakeJobs implements OwnJobs {
   }
 
   list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined } {
-    const { states, idPrefix = '', name, limit, cursor } = filter;
+    const { states, idPrefix = '', name, owner, limit, cursor } = filter;
     const found = [...this.#jobs.values()]
+      .filter((job) => owner === undefined || job.owner === owner)
       .filter((job) => states === undefined || states.includes(job.state))
       .filter((job) => job.id.startsWith(idPrefix) && (name === undefined || job.spec.name === name))
       .sort((a, b) => (a.id < b.id ? 1 : -1))

@@ -1,4 +1,4 @@
-import type { RpcClient } from '../../../src/api/client.ts';
+import { RpcError, type RpcClient } from '../../../src/api/client.ts';
 import type { JobEventView } from '../../../src/api/wire.ts';
 import type { Cli, DefineVerb } from '../cli.ts';
 import { UsageError } from '../cli-error.ts';
@@ -21,6 +21,7 @@ import { truncate } from '../screen/text-width.ts';
 
 interface EventsOptions extends ClientOptions {
   readonly follow?: true;
+  readonly allNodes?: boolean;
   readonly sinceId?: string;
   readonly limit: number;
 }
@@ -36,6 +37,7 @@ export const defineEvents: DefineVerb = (command, cli) => {
     )
     .argument('[job]', JOB_ARGUMENT)
     .option('-f, --follow', 'print events as they happen, until Ctrl-C')
+    .option('--all-nodes', 'what happened to jobs of other nodes, too')
     .option('--since-id <id>', 'only what came after this event, such as 1-42')
     .option(
       '--limit <count>',
@@ -52,10 +54,13 @@ async function events(text: string | undefined, options: EventsOptions, cli: Cli
   if (options.sinceId !== undefined && !/^\d{1,15}-\d{1,15}$/.test(options.sinceId)) {
     throw new UsageError(`--since-id ${JSON.stringify(options.sinceId)} is not the id of an event`);
   }
+  if (options.allNodes === true && options.sinceId !== undefined && options.follow !== true) {
+    throw new UsageError('--since-id is a place in the log of one node, and --all-nodes looks at several');
+  }
   const client = clientOf(options, cli);
   const jobId = text === undefined ? undefined : await resolveJobId(client, text);
   if (options.follow === true) return followEvents(client, jobId, options, { cli, format });
-  const found = await history(client, jobId, options);
+  const found = await history(client, jobId, options, noteTo(cli));
   const ids = shortIds(found.map(({ job_id }) => job_id));
   await printRows(cli, format, found, eventListColumns(ids, found));
 }
@@ -64,30 +69,52 @@ async function events(text: string | undefined, options: EventsOptions, cli: Cli
 async function history(
   client: RpcClient,
   jobId: string | undefined,
-  { limit, sinceId }: EventsOptions,
+  { limit, sinceId, allNodes = false }: EventsOptions,
+  note: (text: string) => void,
 ): Promise<readonly JobEventView[]> {
-  const ids =
-    jobId === undefined
-      ? (await client.call('JobService.List', { limit })).jobs.map(({ job_id }) => job_id)
-      : [jobId];
+  if (jobId !== undefined) {
+    const { events: found } = await client.call('JobService.History', { job_id: jobId });
+    return found.filter(({ id }) => sinceId === undefined || isAfter(id, sinceId));
+  }
+  const { jobs } = await client.call('JobService.List', { limit, ...(allNodes && { all_nodes: true }) });
   const found: JobEventView[] = [];
-  for (const job_id of ids) found.push(...(await client.call('JobService.History', { job_id })).events);
+  for (const { job_id } of jobs) {
+    try {
+      found.push(...(await client.call('JobService.History', { job_id })).events);
+    } catch (error) {
+      if (!(error instanceof RpcError) || error.code !== 'peer_unreachable') throw error;
+      note(error.message);
+    }
+  }
   return found
     .filter(({ id }) => sinceId === undefined || isAfter(id, sinceId))
-    .sort((a, b) => (isAfter(a.id, b.id) ? 1 : -1));
+    .sort(allNodes ? byTime : (a, b) => (isAfter(a.id, b.id) ? 1 : -1));
+}
+
+/** Logs of several nodes have no order among each other but that of their clocks. */
+function byTime(one: JobEventView, other: JobEventView): number {
+  return Date.parse(one.at) - Date.parse(other.at);
+}
+
+function noteTo(cli: Cli): (text: string) => void {
+  return (text) => void cli.terminal.err.write(`${printable(text)}\n`);
 }
 
 async function followEvents(
   client: RpcClient,
   jobId: string | undefined,
-  { sinceId }: EventsOptions,
+  { sinceId, allNodes = false }: EventsOptions,
   { cli, format }: { readonly cli: Cli; readonly format: OutputFormat },
 ): Promise<void> {
-  const note = (text: string): void => void cli.terminal.err.write(`${printable(text)}\n`);
+  const note = noteTo(cli);
+  // Whichever node the one job is on.
+  const hasOthers = allNodes || jobId !== undefined;
   const stream = client.streamEvents({
     follow: true,
+    allNodes: hasOthers,
     ...(sinceId !== undefined && { lastEventId: sinceId }),
-    onBroken: (error) => note(`${error.message}; trying again`),
+    onBroken: (error) =>
+      note(`${error.message}; trying again${hasOthers ? ' (events of other nodes may be missing)' : ''}`),
   });
   let isFirst = true;
   for await (const message of stream) {

@@ -4,12 +4,14 @@ import type { Cli, DefineVerb } from '../cli.ts';
 import { addClientOptions, clientOf, outputFormat, type ClientOptions } from '../client-options.ts';
 import { jobColumns } from '../job-columns.ts';
 import { shortIds } from '../job-ids.ts';
+import { shortNodeIds } from '../node-ids.ts';
 import { JOB_STATUSES, NOT_ENDED } from '../job-statuses.ts';
 import { wholeNumber } from '../option-values.ts';
 import { printRows } from '../output.ts';
 
 interface PsOptions extends ClientOptions {
   readonly all?: true;
+  readonly allNodes?: boolean;
   readonly status?: readonly JobStatus[];
   readonly name?: string;
   readonly limit: number;
@@ -22,8 +24,11 @@ const MAX_LIMIT = 1_000;
 export const definePs: DefineVerb = (command, cli) => {
   const status = new Option('-s, --status <status...>', 'only jobs of this status; several can be given');
   command
-    .description('List jobs that have not ended yet, the newest first.')
+    .description(
+      'List jobs that have not ended yet, the newest first: those of the node that is asked, or of all.',
+    )
     .option('-a, --all', 'ended jobs, too')
+    .option('--all-nodes', 'jobs of other nodes, too, with the node of each')
     .addOption(status.choices(JOB_STATUSES))
     .option('-n, --name <name>', 'only jobs of this name')
     .option('--limit <count>', 'at most so many', wholeNumber(1, MAX_LIMIT), DEFAULT_LIMIT);
@@ -36,6 +41,7 @@ async function ps(options: PsOptions, cli: Cli): Promise<void> {
   const states = options.status ?? (options.all === true ? undefined : NOT_ENDED);
   const { jobs, next_cursor: nextCursor } = await clientOf(options, cli).call('JobService.List', {
     limit: options.limit,
+    ...(options.allNodes === true && { all_nodes: true }),
     ...(states !== undefined && { states: [...states] }),
     ...(options.name !== undefined && { name: options.name }),
   });
@@ -47,7 +53,8 @@ async function ps(options: PsOptions, cli: Cli): Promise<void> {
     );
   }
   const ids = shortIds(jobs.map(({ job_id }) => job_id));
-  await printRows(cli, format, jobs, jobColumns(ids, cli.nowMs()));
+  const nodes = options.allNodes === true ? shortNodeIds(jobs.map(({ owner }) => owner)) : undefined;
+  await printRows(cli, format, jobs, jobColumns(ids, cli.nowMs(), nodes));
   if (format === 'table' && out.isTty && nextCursor !== undefined) {
     await err.write(`These are the newest ${jobs.length}; --limit shows more.\n`);
   }

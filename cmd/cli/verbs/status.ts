@@ -1,11 +1,13 @@
+import { RpcError, type RpcClient } from '../../../src/api/client.ts';
 import type { JobDetailView, JobEventView, JobView } from '../../../src/api/wire.ts';
 import type { Cli, DefineVerb } from '../cli.ts';
 import { addClientOptions, clientOf, outputFormat, type ClientOptions } from '../client-options.ts';
 import { historyColumns } from '../event-columns.ts';
-import { portsText, pullDetails, STATUS_STYLES } from '../job-columns.ts';
+import { portsText, pullDetails, STATUS_STYLES, unheard } from '../job-columns.ts';
 import { JOB_ARGUMENT, resolveJobId } from '../job-ids.ts';
 import { printValue } from '../output.ts';
 import { ago, ahead, elapsed, localTime } from '../screen/format.ts';
+import { printable } from '../screen/printable.ts';
 import { renderFields, renderTable } from '../screen/table.ts';
 
 export const defineStatus: DefineVerb = (command, cli) => {
@@ -18,23 +20,45 @@ async function status(text: string, options: ClientOptions, cli: Cli): Promise<v
   const format = outputFormat(options, cli);
   const client = clientOf(options, cli);
   const job_id = await resolveJobId(client, text);
-  const [job, { events }] = await Promise.all([
+  const [job, history] = await Promise.all([
     client.call('JobService.Get', { job_id }),
-    client.call('JobService.History', { job_id }),
+    historyOf(client, job_id),
   ]);
-  if (format !== 'table') return printValue(cli, format, { ...withoutSpec(job), history: events });
-  await printStatus(cli, job, events);
+  const { events, problem } = history;
+  if (format === 'table') await printStatus(cli, job, events);
+  else
+    await printValue(cli, format, { ...withoutSpec(job), ...(events !== undefined && { history: events }) });
+  if (problem !== undefined)
+    await cli.terminal.err.write(`${printable(`its history is not known here: ${problem}`)}\n`);
+}
+
+/** Only its owner has the history of a job; how it stands, every node can tell. */
+async function historyOf(
+  client: RpcClient,
+  job_id: string,
+): Promise<{ readonly events?: readonly JobEventView[]; readonly problem?: string }> {
+  try {
+    return await client.call('JobService.History', { job_id });
+  } catch (error) {
+    if (error instanceof RpcError && error.code === 'peer_unreachable') return { problem: error.message };
+    throw error;
+  }
 }
 
 function withoutSpec({ spec: _spec, ...job }: JobDetailView): JobView {
   return job;
 }
 
-async function printStatus(cli: Cli, job: JobView, events: readonly JobEventView[]): Promise<void> {
+async function printStatus(
+  cli: Cli,
+  job: JobView,
+  events: readonly JobEventView[] | undefined,
+): Promise<void> {
   const { out } = cli.terminal;
   const look = { screenWidth: out.width, paint: out.paint };
   const fields = renderFields(statusFields(job, cli.nowMs()), look);
-  await out.write(`${fields}\n${renderTable(historyColumns(events), events, look)}`);
+  const history = events === undefined ? '' : `\n${renderTable(historyColumns(events), events, look)}`;
+  await out.write(`${fields}${history}`);
 }
 
 type Field = Parameters<typeof renderFields>[0][number];
@@ -46,6 +70,7 @@ function statusFields(job: JobView, nowMs: number): readonly Field[] {
     ['Job', job.job_id],
     ['Name', job.name],
     ['Status', statusText(job, nowMs), STATUS_STYLES[job.status]],
+    ['Lost', job.lost === true ? unheard(job) : undefined, 'red'],
     ['Reason', job.reason === undefined ? undefined : reasonText(job)],
     ['Exit code', exitText(job)],
     ['Image', job.image],

@@ -16,6 +16,8 @@ export type EventMessage =
 export interface EventStreamOptions {
   /** Begins after this event; without it, with what happens from now on. */
   readonly lastEventId?: string;
+  /** What is learnt of other nodes' jobs, too. Those events have an owner, and those of a time without a connection are not told. */
+  readonly allNodes?: boolean;
   /** Connects again where it left off when the connection breaks; otherwise the iteration ends or fails. */
   readonly follow?: boolean;
   /** Ends the iteration. */

@@ -12,6 +12,7 @@ import type { ApiServer } from '../../../src/api/server.ts';
 import { createApiServer } from '../../../src/api/server.ts';
 import type { HealthView } from '../../../src/api/wire.ts';
 import { NoPeers } from '../../../src/api/no-peers.ts';
+import type { Jobs } from '../../../src/jobs/jobs.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { InvariantError } from '../../../src/kernel/errors.ts';
 import type { FakeJobsOptions } from '../../support/fake-jobs.ts';
@@ -29,6 +30,8 @@ export interface ApiOverrides {
   readonly access?: Partial<AccessOptions>;
   readonly limits?: Partial<ApiLimits>;
   readonly jobs?: FakeJobsOptions;
+  /** What the API sees in place of the jobs themselves. */
+  readonly facade?: (jobs: FakeJobs) => Jobs;
   readonly listenAddress?: string;
   readonly health?: () => HealthView;
   readonly isStarting?: () => boolean;
@@ -77,7 +80,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi
   const at = (level: string) => (facts: object, message: string) => void log.push({ level, facts, message });
   const logger: ApiLogger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   const deps: ApiDependencies = {
-    jobs,
+    jobs: overrides.facade?.(jobs) ?? jobs,
     peers: overrides.peers ?? new NoPeers(SELF),
     node: overrides.node ?? {
       info: () => ({ ...SELF, version: '1.2.3', uptime_ms: 1, draining: jobs.isDraining }),

@@ -36,6 +36,27 @@ describe('ps', () => {
     expect(node.calls).toEqual([{ method: 'JobService.List', params: { limit: 100 }, token: undefined }]);
   });
 
+  it('shows with --all-nodes on which node each job is, and which node is not heard', async () => {
+    const jobs = [
+      stubJob({ owner: '12D3KooWAAAAAAAA11111111', name: 'here' }),
+      stubJob({
+        job_id: '01a1fd1c-0513-7000-8000-000000000000',
+        owner: '12D3KooWBBBBBBBB22222222',
+        age_ms: 35_400,
+        lost: true,
+      }),
+    ];
+    await using node = await StubNode.start({ 'JobService.List': { jobs } });
+    const { stdout } = await cli(['ps', '--all-nodes'], { port: node.port });
+    expect(stdout.split('\n')).toEqual([
+      'JOB            STATUS   NODE      NAME  IMAGE  CREATED  DETAILS',
+      '01a1fd1c-0512  running  11111111  here  app:1  2m ago',
+      '01a1fd1c-0513  running  22222222        app:1  2m ago   lost: its node was not heard for 35s',
+      '',
+    ]);
+    expect(node.calls).toMatchObject([{ params: { all_nodes: true } }]);
+  });
+
   it('asks for jobs that have not ended, unless told otherwise', async () => {
     await using node = await StubNode.start({ 'JobService.List': { jobs: [] } });
     const none = await cli(['ps'], { port: node.port });
@@ -103,6 +124,12 @@ describe('what goes wrong', () => {
       'see the jobs there are: container-manager ps --all',
     ],
     ['cancel', new StubError(-32002, 'invalid_state', 'the job runs already'), 1, undefined],
+    [
+      'cancel',
+      new StubError(-32016, 'peer_unreachable', 'node 12D3 cannot be reached'),
+      7,
+      'try again when that node is back; see which are: container-manager peers',
+    ],
     [
       'cancel',
       new StubError(-32003, 'unauthenticated', 'a token is needed'),
@@ -177,6 +204,42 @@ describe('what goes wrong', () => {
     const result = await cli(['rm', '-f', ...ids], { port: node.port });
     expect(result).toMatchObject({ code: 3, stdout: `${ids[1]}  removed\n` });
     expect(node.calls.map(({ params }) => params)).toEqual(ids.map((job_id) => ({ job_id, force: true })));
+  });
+});
+
+describe('a job whose owner does not answer', () => {
+  const away = new StubError(-32016, 'peer_unreachable', 'node 12D3 cannot be reached');
+  const job = stubJob({ owner: '12D3KooWBBBBBBBB22222222', age_ms: 35_400, lost: true });
+
+  it('is shown as it is known here, without its history', async () => {
+    await using node = await StubNode.start({ 'JobService.Get': job, 'JobService.History': away });
+    const { code, stdout, stderr } = await cli(['status', job.job_id], { port: node.port });
+    expect(stdout).toMatch(/^Status +running$/m);
+    expect(stdout).toMatch(/^Lost +its node was not heard for 35s$/m);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'its history is not known here: node 12D3 cannot be reached\n',
+    });
+  });
+
+  it('keeps no other job from telling what happened to it', async () => {
+    const other = stubJob({ job_id: '01a1fd1c-0513-7000-8000-000000000000' });
+    const event = { id: '1-1', job_id: other.job_id, type: 'pending', attempt: 1, at: other.created_at };
+    await using node = await StubNode.start({
+      'JobService.List': { jobs: [job, other] },
+      'JobService.History': ({ job_id }: { job_id: string }) =>
+        job_id === job.job_id ? away : { job_id, events: [event] },
+    });
+    const { code, stdout, stderr } = await cli(['events', '--all-nodes', '--output', 'ndjson'], {
+      port: node.port,
+    });
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual([event]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'node 12D3 cannot be reached\n' });
   });
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RpcClient } from '../../../src/api/client.ts';
 import { MIN_SHORT_ID_LENGTH, resolveJobId, shortIds } from '../../../cmd/cli/job-ids.ts';
+import { shortNodeIds } from '../../../cmd/cli/node-ids.ts';
 import { newJobId } from '../../../src/kernel/ids.ts';
 
 const ONE = '01a1fd1c-049a-7bfa-b908-9e1db94afd1d';
@@ -75,4 +76,17 @@ describe('resolveJobId', () => {
       await expect(resolveJobId(clientWith(ONE), text)).rejects.toMatchObject({ code: 'not_found' });
     },
   );
+});
+
+describe('shortNodeIds', () => {
+  it('shows the end of an id, and as much of it as tells it from the others', () => {
+    expect([
+      ...shortNodeIds(['12D3KooWaaaaX12345678', '12D3KooWbbbbY12345678', '12D3KooWcccc00000000']),
+    ]).toEqual([
+      ['12D3KooWaaaaX12345678', 'X12345678'],
+      ['12D3KooWbbbbY12345678', 'Y12345678'],
+      ['12D3KooWcccc00000000', '00000000'],
+    ]);
+    expect([...shortNodeIds(['node-1', 'x-node-1']).values()]).toEqual(['node-1', 'x-node-1']);
+  });
 });
