@@ -61,6 +61,8 @@ const PULL_TIMEOUT_MS = 120_000;
 const DISTRUST_MS = 5_000;
 /** A node begins its log anew so often at most because a peer is in doubt, ms: all others must fetch it again. */
 const DOUBT_INTERVAL_MS = 600_000;
+/** An owner that was not heard for so long can be given up, ms. */
+const SILENT_MS = 20_000;
 /** Peers that are asked for one key. */
 const LOCATE_PEERS = 8;
 
@@ -122,14 +124,14 @@ export class Replicator implements AsyncDisposable {
     await Promise.allSettled(answers);
   }
 
-  /** Gives an owner up that will not return, here and, by and by, at every peer. False when nothing was known of it. */
-  forget(owner: NodeId): boolean {
+  /** Gives an owner up that will not return, here and, by and by, at every peer. One that was heard just now is kept. */
+  forget(owner: NodeId): 'forgotten' | 'unknown' | 'still heard' {
     const state = this.mirror.state(owner);
-    if (state === undefined) return false;
-    const { epoch, incarnation, tick } = state.newest;
-    this.#giveUp({ owner: state.newest.owner, epoch, incarnation, tick });
+    if (state === undefined) return 'unknown';
+    if (!this.#isSilent(owner)) return 'still heard';
+    this.#giveUp(state.newest);
     for (const peer of this.#deps.network.connected()) this.#pulls.ask(peer, 'all');
-    return true;
+    return 'forgotten';
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -190,8 +192,7 @@ export class Replicator implements AsyncDisposable {
     const nowMs = this.#deps.clock.monotonicMs();
     const known = this.#distrusted.get(owner);
     if (known !== undefined && nowMs < known.untilMs) return;
-    // Where the whole log did not help, its owner is to begin it anew.
-    this.#distrusted.set(owner, { untilMs: nowMs + DISTRUST_MS, isInDoubt: known !== undefined });
+    this.#distrusted.set(owner, { untilMs: nowMs + DISTRUST_MS, isInDoubt: known?.isInDoubt ?? false });
     this.#deps.reports.onMismatch(owner);
     this.mirror.distrust(owner);
     this.#pulls.noticeGap(owner, undefined);
@@ -263,13 +264,21 @@ export class Replicator implements AsyncDisposable {
   #heedForgotten(mark: Forgotten, from: NodeId): void {
     const { signing, network } = this.#deps;
     const owner = signing.nodeIdOf(mark.owner);
-    if (owner === network.nodeId || owner === from || network.connected().includes(owner)) return;
+    if (owner === network.nodeId || owner === from || !this.#isSilent(owner)) return;
+    // The last that an owner said may have come here and nowhere else.
     const newest = this.mirror.state(owner)?.newest;
-    if (newest !== undefined && isNewer(newest, mark)) return;
-    this.#giveUp(mark);
+    this.#giveUp(newest !== undefined && isNewer(newest, mark) ? newest : mark);
   }
 
-  #giveUp(mark: Forgotten): void {
+  #isSilent(owner: NodeId): boolean {
+    const { network, clock } = this.#deps;
+    if (network.connected().includes(owner)) return false;
+    const heardAtMs = this.mirror.state(owner)?.heardAtMs ?? Number.NEGATIVE_INFINITY;
+    return clock.monotonicMs() - heardAtMs >= SILENT_MS;
+  }
+
+  #giveUp({ owner, epoch, incarnation, tick }: Forgotten): void {
+    const mark = { owner, epoch, incarnation, tick };
     if (!this.#forgotten.add(mark, this.#deps.clock.wallMs())) return;
     this.mirror.forget(this.#deps.signing.nodeIdOf(mark.owner));
   }
@@ -277,8 +286,13 @@ export class Replicator implements AsyncDisposable {
   async #pull(peer: NodeId, scope: PullScope, signal: AbortSignal): Promise<void> {
     const { clock, reports } = this.#deps;
     const startedMs = clock.monotonicMs();
+    const isWhole = this.mirror.state(peer)?.coverage.upTo === 0;
     const records = await this.#request(peer, this.#pullRequest(peer, scope), signal);
     reports.onPulled(peer, scope, records, clock.monotonicMs() - startedMs);
+    // Where the whole log, from its owner, did not help, that is to begin it anew.
+    const distrusted = this.#distrusted.get(peer);
+    if (distrusted !== undefined && isWhole && this.mirror.isMismatch(peer))
+      this.#distrusted.set(peer, { untilMs: distrusted.untilMs, isInDoubt: true });
     for (const { owner } of [...this.mirror.owners()]) this.#repair(owner, undefined);
   }
 
