@@ -1,6 +1,6 @@
-import { loadConfig } from '../src/config/load.ts';
 import { startNode } from '../src/node.ts';
 import { createLogger, subsystemLogger } from '../src/telemetry/logger.ts';
+import { readConfig } from './cli/read-config.ts';
 
 /** After the grace period, for what was forced to end; then the process goes whatever still hangs, ms. */
 const FORCE_LIMIT_MS = 1_000;
@@ -17,7 +17,7 @@ export interface DaemonInput {
  * process with 1: its store is the truth to start from again.
  */
 export async function runDaemon(input: DaemonInput): Promise<void> {
-  const { config } = loadConfig({ ...input, env: process.env });
+  const { config } = readConfig({ ...input, env: process.env });
   const root = createLogger({ level: config.log_level });
   const logger = subsystemLogger(root, 'node');
   const die = (error: unknown): never => {

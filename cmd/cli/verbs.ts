@@ -2,6 +2,7 @@ import type { Verb } from './cli.ts';
 
 const JOBS = 'Jobs:';
 const NODE = 'The node:';
+const CLUSTER = 'The cluster:';
 
 /** Every command. A new one is an entry here and a file beside the others. */
 export const VERBS: readonly Verb[] = [
@@ -72,10 +73,28 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/stats.ts')).defineStats,
   },
   {
+    name: 'peers',
+    group: CLUSTER,
+    summary: 'list the other nodes, or decide which may be one',
+    load: async () => (await import('./verbs/peers.ts')).definePeers,
+  },
+  {
+    name: 'cluster',
+    group: CLUSTER,
+    summary: 'print a token to join with, or replace the key',
+    load: async () => (await import('./verbs/cluster.ts')).defineCluster,
+  },
+  {
     name: 'queue',
     group: NODE,
     summary: 'show, pause or resume the job queue',
     load: async () => (await import('./verbs/queue.ts')).defineQueue,
+  },
+  {
+    name: 'node',
+    group: NODE,
+    summary: 'show, drain or undrain the node',
+    load: async () => (await import('./verbs/node.ts')).defineNode,
   },
   {
     name: 'config',

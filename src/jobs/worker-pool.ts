@@ -95,7 +95,7 @@ export class WorkerPool {
       throw new JobError(
         'draining',
         'the node is drained and accepts no new jobs; `container-manager node undrain` lets it accept them again',
-        { retryable: true },
+        { retryable: true, details: { next_step: 'undrain it, or ask another node' } },
       );
     }
     const depth = this.#waiting.size + this.#reserved;

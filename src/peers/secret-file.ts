@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  chownSync,
   closeSync,
   fstatSync,
   fsyncSync,
@@ -8,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { constants } from 'node:fs';
@@ -61,7 +63,10 @@ const MAX_KEPT = 100;
  */
 export function replaceSecretFile(file: string, content: string): string {
   const kept = keep(file);
+  const { uid, gid } = statSync(file);
   withDraft(file, content, (draft) => {
+    // Whoever may do it for the owner, such as root, must not take the file away from it.
+    if (uid !== process.geteuid?.()) chownSync(draft, uid, gid);
     renameSync(draft, file);
     syncDirectory(dirname(file));
   });

@@ -13,6 +13,8 @@ const CLIENT = [
   'cmd/cli/',
   'cmd/cli/root-command.ts',
   'cmd/cli/main.ts',
+  'cmd/cli/read-config.ts',
+  'cmd/cli/verbs/cluster',
   'cmd/cli/verbs/config',
   'cmd/cli/verbs/doctor',
 ];
@@ -52,6 +54,9 @@ const PARTS: Readonly<
   // The two that turn the program into a node: its flags, and its start.
   'cmd/cli/root-command.ts': { imports: ['src/config/', ...CLIENT] },
   'cmd/cli/main.ts': { imports: ['cmd/daemon.ts', ...CLIENT] },
+  // What the token of a cluster is, only the peers' part knows.
+  'cmd/cli/read-config.ts': { imports: ['src/config/', 'src/peers/join-token.ts', ...CLIENT] },
+  'cmd/cli/verbs/cluster': { imports: ['src/config/', 'src/peers/', ...CLIENT] },
   'cmd/cli/verbs/config': { imports: ['src/config/', ...CLIENT] },
   'cmd/cli/verbs/doctor': { imports: ['src/config/', ...CLIENT] },
   'cmd/demo': { imports: CLIENT },

@@ -32,8 +32,8 @@ export const defineConfig: DefineVerb = (command, cli) => {
 };
 
 async function load({ config }: ConfigOptions, { env }: Cli): Promise<LoadedConfig> {
-  const { loadConfig } = await import('../../../src/config/load.ts');
-  return loadConfig({ env, ...(config !== undefined && { configFile: config }) });
+  const { readConfig } = await import('../read-config.ts');
+  return readConfig({ env, ...(config !== undefined && { configFile: config }) });
 }
 
 async function printAll(options: ConfigOptions, cli: Cli): Promise<void> {

@@ -36,7 +36,7 @@ async function complete(words: readonly string[], address = '127.0.0.1:1'): Prom
 
 describe('completion in bash', () => {
   it.each([
-    [['p'], ['ps']],
+    [['p'], ['ps', 'peers']],
     [['re'], []],
     [['st'], ['status', 'stop', 'stats']],
     [['--address', 'x', 'do'], ['doctor']],

@@ -18,9 +18,9 @@ export async function* examine(
   yield checkNodeVersion(process.versions.node);
   let config: Config;
   try {
-    const { loadConfig } = await import('../../../../src/config/load.ts');
+    const { readConfig } = await import('../../read-config.ts');
     const { config: file } = options;
-    ({ config } = loadConfig({ env: cli.env, ...(file !== undefined && { configFile: file }) }));
+    ({ config } = readConfig({ env: cli.env, ...(file !== undefined && { configFile: file }) }));
     yield ok('configuration', file === undefined ? 'right' : `${file} is right`);
   } catch (error) {
     yield fail('configuration', messageOf(error), 'mend it; see container-manager config reference');
