@@ -175,6 +175,52 @@ export const METRICS = {
     labels: ['job'],
     maxSets: MAX_CONTAINER_SETS,
   },
+  container_manager_peers: { type: 'gauge', help: 'Nodes that this one is connected with.' },
+  container_manager_peers_lost: {
+    type: 'gauge',
+    help: 'Nodes whose jobs are known here and that were not heard for 20 s.',
+  },
+  container_manager_mirrored_jobs: {
+    type: 'gauge',
+    help: 'Jobs of other nodes that are known here, removed ones that are still remembered included.',
+  },
+  container_manager_peers_refused_total: {
+    type: 'counter',
+    help: 'Connections and streams of other nodes that were refused, or that they refused.',
+    labels: ['reason'],
+    maxSets: 24,
+  },
+  container_manager_gossip_messages_total: {
+    type: 'counter',
+    help: 'Gossiped messages: sent by this node, and what became of those that came.',
+    labels: ['outcome'],
+    maxSets: 12,
+  },
+  container_manager_gossip_records_total: {
+    type: 'counter',
+    help: 'Changes of jobs in the gossiped messages that were taken.',
+  },
+  container_manager_syncs_total: {
+    type: 'counter',
+    help: 'Questions to other nodes for what is missing here.',
+    labels: ['scope', 'outcome'],
+    maxSets: 16,
+  },
+  container_manager_sync_records_total: {
+    type: 'counter',
+    help: 'Records that other nodes sent when they were asked.',
+  },
+  container_manager_sync_seconds: {
+    type: 'histogram',
+    help: 'How long another node took to send all that was missing.',
+    buckets: CALL_SECONDS,
+  },
+  container_manager_replication_faults_total: {
+    type: 'counter',
+    help: 'What is not as honest and healthy nodes have it: unproved or malformed messages, contradictions, mirrors to be fetched anew.',
+    labels: ['fault'],
+    maxSets: 12,
+  },
 } as const satisfies Readonly<Record<string, MetricDescription>>;
 
 export type MetricName = keyof typeof METRICS;

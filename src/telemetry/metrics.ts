@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ContainerSeries } from './container-series.ts';
 import { OTHER } from './label-sets.ts';
 import { MetricFactory } from './metric-factory.ts';
+import { PeerMetrics } from './peer-metrics.ts';
 import type { ContainerSample, Telemetry, Watched } from './telemetry.ts';
 
 export interface MetricsOptions {
@@ -23,6 +24,8 @@ export class Metrics implements Telemetry {
   readonly #registry = new Registry();
   readonly #make = new MetricFactory(this.#registry);
   readonly #methods: ReadonlySet<string>;
+  /** What concerns other nodes is counted in a place of its own. */
+  readonly peers = new PeerMetrics(this.#make);
   #watched: Watched | undefined;
 
   readonly #jobsAccepted = this.#make.counter('container_manager_jobs_accepted_total');
