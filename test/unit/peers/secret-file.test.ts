@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -15,7 +16,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { loadIdentity } from '../../../src/peers/identity.ts';
-import { readOrCreateSecretFile } from '../../../src/peers/secret-file.ts';
+import {
+  keptSecrets,
+  readOrCreateSecretFile,
+  readSecretFile,
+  replaceSecretFile,
+} from '../../../src/peers/secret-file.ts';
 
 const run = promisify(execFile);
 const SOURCE = fileURLToPath(new URL('../../../src/peers/', import.meta.url));
@@ -65,5 +71,40 @@ describe('a secret file', () => {
     const ids = (await Promise.all(starts)).map(({ stdout }) => stdout);
     expect(new Set(ids)).toEqual(new Set([loadIdentity(file('identity.key')).nodeId]));
     expect(readdirSync(directory)).toEqual(['identity.key']);
+  });
+});
+
+describe('a secret file that gets another content', () => {
+  it('keeps each one that it had, under a number of its own, and private', () => {
+    writeFileSync(file('a'), 'first', { mode: 0o600 });
+    writeFileSync(file('a.2'), 'elsewhere', { mode: 0o600 });
+    expect(replaceSecretFile(file('a'), 'second')).toBe(file('a.1'));
+    expect(replaceSecretFile(file('a'), 'third')).toBe(file('a.3'));
+    expect(readSecretFile(file('a'))).toBe('third');
+    expect(keptSecrets(file('a'))).toEqual([
+      { file: file('a.1'), content: 'first' },
+      { file: file('a.2'), content: 'elsewhere' },
+      { file: file('a.3'), content: 'second' },
+    ]);
+    for (const name of readdirSync(directory)) expect(statSync(file(name)).mode & 0o777).toBe(0o600);
+  });
+
+  it("stays its owner's, whoever does it", () => {
+    writeFileSync(file('a'), 'first', { mode: 0o600 });
+    // Only root can give a file to somebody else; for others it is theirs in any case.
+    if (process.getuid?.() === 0) chownSync(file('a'), 12_345, 23_456);
+    const { uid, gid } = statSync(file('a'));
+    replaceSecretFile(file('a'), 'second');
+    expect(statSync(file('a'))).toMatchObject({ uid, gid, mode: 0o100600 });
+    expect(statSync(file('a.1'))).toMatchObject({ uid, gid });
+  });
+
+  it('is left as it is when there are too many old ones already', () => {
+    writeFileSync(file('a'), 'current', { mode: 0o600 });
+    for (let number = 1; number <= 100; number += 1)
+      writeFileSync(file(`a.${number}`), `old ${number}`, { mode: 0o600 });
+    expect(() => replaceSecretFile(file('a'), 'new')).toThrow('has 100 old ones kept beside it');
+    expect(readSecretFile(file('a'))).toBe('current');
+    expect(readdirSync(directory)).toHaveLength(101);
   });
 });
