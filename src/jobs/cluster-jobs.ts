@@ -4,7 +4,7 @@ import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { SingleFlight } from '../kernel/single-flight.ts';
 import type { InstanceStats, LogChunk, LogsOptions } from '../runtime/driver.ts';
 import type { CallCarrier } from './carried/call-carrier.ts';
-import { CarriedJobs } from './carried/carried-jobs.ts';
+import { CarriedJobs, isBusy } from './carried/carried-jobs.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { JobError } from './errors.ts';
@@ -20,7 +20,13 @@ import type {
   QueueStats,
 } from './jobs.ts';
 import type { JobRequest } from './spec.ts';
+import { JobWaits } from './wait.ts';
 
+/**
+ * Waits that are carried to their owners at once: each takes the place of a call for minutes. Those beyond are answered when
+ * the change is told of here, which is hardly later.
+ */
+export const MAX_CARRIED_WAITS = 16;
 /** How long an owner may take to tell the rest of a spec before what is known here is told alone, ms. */
 const INSPECT_LIMIT_MS = 3_000;
 
@@ -31,6 +37,8 @@ export interface ClusterJobsDependencies {
   readonly mirror: JobMirror;
   readonly carrier: CallCarrier;
   readonly clock: Clock;
+  /** Longest that a caller may wait for a job, ms. */
+  readonly maxWaitMs: number;
 }
 
 /**
@@ -44,16 +52,19 @@ export class ClusterJobs implements Jobs {
   readonly #mirror: JobMirror;
   readonly #clock: Clock;
   readonly #carried: CarriedJobs;
+  readonly #waits: JobWaits;
+  #carriedWaits = 0;
   readonly #asking = new SingleFlight<JobId, MirroredJob | undefined>();
   /** Ends what waits for other nodes: it would hold up a node that stops. */
   readonly #draining = new AbortController();
 
-  constructor({ own, owner, mirror, carrier, clock }: ClusterJobsDependencies) {
+  constructor({ own, owner, mirror, carrier, clock, maxWaitMs }: ClusterJobsDependencies) {
     this.#own = own;
     this.#owner = owner;
     this.#mirror = mirror;
     this.#clock = clock;
     this.#carried = new CarriedJobs(carrier);
+    this.#waits = new JobWaits(maxWaitMs, { log: watched(mirror), clock });
   }
 
   /** Waits for no other node any more. Twice is as once. */
@@ -119,7 +130,7 @@ export class ClusterJobs implements Jobs {
       // An end is for good, so that it holds even when its owner is gone.
       hasEnded(target.job)
         ? Promise.resolve(snapshotOf(target))
-        : this.#carried.wait(target, options, linked),
+        : this.#waitElsewhere(target, options, linked),
     );
   }
 
@@ -183,6 +194,48 @@ export class ClusterJobs implements Jobs {
     }
   }
 
+  /** The owner says it first; what is told of its jobs here does as well, and for any number of callers. */
+  async #waitElsewhere(
+    target: MirroredJob,
+    options: { until: 'running' | 'ended'; timeoutMs?: number },
+    signal: AbortSignal,
+  ): Promise<JobSnapshot> {
+    const { id } = target.job;
+    if (this.#mirror.find(id) === undefined) return this.#carried.wait(target, options, signal);
+    const answered = new AbortController();
+    using either = new LinkedSignal([signal, answered.signal]);
+    const told = this.#waits
+      .for(id, { ...options, signals: [either.signal] })
+      .then((job) => snapshotOf({ ...(this.#mirror.find(id) ?? target), job }));
+    const carried =
+      this.#carriedWaits < MAX_CARRIED_WAITS ? this.#carryWait(target, options, either.signal, told) : told;
+    try {
+      return await Promise.race([carried, told]);
+    } finally {
+      // The other one ends too, and what it fails with then is nobody's business.
+      for (const wait of [carried, told]) wait.catch(() => undefined);
+      answered.abort(new DOMException('it has been answered', 'AbortError'));
+    }
+  }
+
+  /** Where the owner has no place for it either, being told has to do. */
+  async #carryWait(
+    target: MirroredJob,
+    options: { until: 'running' | 'ended'; timeoutMs?: number },
+    signal: AbortSignal,
+    told: Promise<JobSnapshot>,
+  ): Promise<JobSnapshot> {
+    this.#carriedWaits += 1;
+    try {
+      return await this.#carried.wait(target, options, signal);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      return await told;
+    } finally {
+      this.#carriedWaits -= 1;
+    }
+  }
+
   async *#logsElsewhere(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
     using linked = new LinkedSignal(this.#sources(options.signal));
     const target = this.#mirror.find(id) ?? (await this.#ask(id, linked.signal));
@@ -212,8 +265,24 @@ export class ClusterJobs implements Jobs {
   async #ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob> {
     const found = await this.#asking.run(id, (shared) => this.#mirror.ask(id, shared), signal);
     if (found !== undefined) return found;
-    throw new JobError('not_found', 'job not found', { details: { job_id: id } });
+    throw notFound(id);
   }
+}
+
+function watched(mirror: JobMirror): ConstructorParameters<typeof JobWaits>[1]['log'] {
+  return {
+    get: (id) => mirror.find(id)?.job,
+    require: (id) => {
+      const found = mirror.find(id);
+      if (found === undefined) throw notFound(id);
+      return found.job;
+    },
+    subscribe: (listener) => mirror.subscribe((event, _owner, after) => listener(event, after)),
+  };
+}
+
+function notFound(id: JobId): JobError {
+  return new JobError('not_found', 'job not found', { details: { job_id: id } });
 }
 
 function snapshotOf({ job, ageMs, isLost }: MirroredJob): JobSnapshot {

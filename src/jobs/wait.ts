@@ -1,7 +1,7 @@
+import type { Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
-import type { JobContext } from './context.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, isUp, type Job } from './job.ts';
+import { hasEnded, isUp, type Job, type JobEvent } from './job.ts';
 
 /** Most callers that wait at once: each has a timer. */
 export const MAX_WAITS = 10_000;
@@ -13,15 +13,24 @@ type Until = 'running' | 'ended';
 /** Hears of every change to the job that is waited for; `undefined` when it was removed. */
 type Waiter = (after: Job | undefined) => void;
 
+/** What waiting needs of a log of jobs. */
+export interface WatchedJobs {
+  /** The job as it is now; fails with `not_found`. */
+  require(id: JobId): Job;
+  get(id: JobId): Job | undefined;
+  /** `after` is undefined for a removed job. */
+  subscribe(listener: (event: JobEvent, after: Job | undefined) => void): Disposable;
+}
+
 /** Lets callers wait for jobs: so many at once, each only so long. */
 export class JobWaits {
-  readonly #context: Pick<JobContext, 'log' | 'clock'>;
+  readonly #context: { readonly log: WatchedJobs; readonly clock: Clock };
   readonly #maxWaitMs: number;
   readonly #waiters = new Map<JobId, Set<Waiter>>();
   #count = 0;
 
   /** `maxWaitMs`: longest that anybody waits, whatever they ask for. */
-  constructor(maxWaitMs: number, context: Pick<JobContext, 'log' | 'clock'>) {
+  constructor(maxWaitMs: number, context: { readonly log: WatchedJobs; readonly clock: Clock }) {
     this.#maxWaitMs = maxWaitMs;
     this.#context = context;
     context.log.subscribe((event, after) => {

@@ -1,11 +1,11 @@
 import type { NodeId } from '../kernel/ids.ts';
 
-/** Calls that one peer may have under way here: each may hold a log open, or wait for minutes. */
+/** Calls between two nodes, each way: each may hold a log open, or wait for minutes. */
 export const MAX_CALLS_PER_PEER = 32;
-/** Calls of all peers together. */
+/** Calls with all peers together, each way. */
 export const MAX_CALLS = 256;
 
-/** Who is being served: so many of each peer, and so many in all. */
+/** Calls under way: so many with each peer, and so many in all. */
 export class CallPlaces {
   readonly #taken = new Map<NodeId, number>();
   #count = 0;

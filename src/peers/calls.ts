@@ -47,7 +47,8 @@ export interface PeerCallsDependencies {
 /** Asks other nodes to do something, and does what they ask. What is asked is not known here. */
 export class PeerCalls {
   readonly #deps: PeerCallsDependencies;
-  readonly #places = new CallPlaces();
+  readonly #served = new CallPlaces();
+  readonly #made = new CallPlaces();
 
   constructor(deps: PeerCallsDependencies) {
     this.#deps = deps;
@@ -56,12 +57,16 @@ export class PeerCalls {
   /**
    * Sends a request, once, and gives what comes back, piece by piece, no faster than it is read. Whoever stops reading, or
    * aborts the signal, ends it there too.
-   * Fails with what the peer answers, a `PeerCallError`; with a `PeerError` `peer_unreachable` when it cannot be reached or
+   * Fails with what the peer answers, a `PeerCallError`; with one of code `busy` when too many calls are under way, there or
+   * here; with a `PeerError` `peer_unreachable` when it cannot be reached or
    * is heard no more before its answer is whole, and nobody knows then whether the request was carried out; with the
    * signal's reason.
    */
   async *call(peer: NodeId, request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     signal.throwIfAborted();
+    // The peer would refuse it as well, and take a stream for that.
+    using place = this.#made.take(peer);
+    if (place === undefined) throw busy();
     const stream = await this.#deps.network.open(peer, CALL_PROTOCOL, signal);
     let isOver = false;
     try {
@@ -99,7 +104,7 @@ export class PeerCalls {
   }
 
   async #answer(handler: CallHandler, stream: PeerStream, from: NodeId, signal: AbortSignal): Promise<void> {
-    using place = this.#places.take(from);
+    using place = this.#served.take(from);
     if (place === undefined) return stream.write(errorFrame(busy()));
     const request = await this.#requestOf(stream, signal);
     if (request === undefined) return;
@@ -147,7 +152,7 @@ async function sendAll(
 }
 
 function busy(): PeerCallError {
-  return new PeerCallError('busy', 'the peer serves as many calls as it may', {
+  return new PeerCallError('busy', 'as many calls are under way as may be', {
     retryable: true,
     retryAfterMs: BUSY_RETRY_MS,
   });

@@ -30,7 +30,14 @@ export class JobCluster {
     const carrier = new PeerCalls({ ...deps, network: this.pair.a });
     new PeerCalls({ ...deps, network: this.pair.b }).serve(carriedCallHandler(this.far));
     const owner = this.pair.a.nodeId;
-    this.jobs = new ClusterJobs({ own, owner, mirror: this.mirror, carrier, clock: systemClock });
+    this.jobs = new ClusterJobs({
+      own,
+      owner,
+      mirror: this.mirror,
+      carrier,
+      clock: systemClock,
+      maxWaitMs: 60_000,
+    });
   }
 
   /** A job of the far node, told of here. */

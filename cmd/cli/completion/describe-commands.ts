@@ -54,7 +54,7 @@ function describeOption(option: Option): OptionDescription {
 }
 
 /** Lists the ids of jobs, one a line, and nothing when there is no node. */
-export const LIST_JOB_IDS = `container-manager ps --all --output ndjson 2>/dev/null | sed -n 's/^{"job_id":"\\([^"]*\\)".*/\\1/p'`;
+export const LIST_JOB_IDS = `container-manager ps --all --all-nodes --output ndjson 2>/dev/null | sed -n 's/^{"job_id":"\\([^"]*\\)".*/\\1/p'`;
 
 /** Options that stand before a command and take a value. */
 export const LEADING_OPTIONS = ['--address', '--token', '--token-file', '--output', '-o'] as const;

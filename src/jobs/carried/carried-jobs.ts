@@ -165,6 +165,11 @@ function unreachable(error: CodedError, { job, ageMs }: MirroredJob): JobError {
   });
 }
 
+/** Whether the owner refused because it serves too many calls. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof JobError && error.cause instanceof CodedError && error.cause.code === 'busy';
+}
+
 function notUnderstood({ job }: MirroredJob, cause?: Error): JobError {
   const message = `node ${job.owner}, which owns job ${job.id}, and this one do not understand each other; run the same version on both`;
   return new JobError('invalid_state', message, { cause, details: { job_id: job.id, node: job.owner } });

@@ -90,6 +90,6 @@ describe.each(['zsh', 'fish'])('completion in %s', (shell) => {
     ]) {
       expect(stdout).toContain(word);
     }
-    expect(stdout).toContain('container-manager ps --all --output ndjson');
+    expect(stdout).toContain('container-manager ps --all --all-nodes --output ndjson');
   });
 });

@@ -8,8 +8,10 @@ import { encodeRequest } from '../../../src/jobs/carried/requests.ts';
 import { carriedCallHandler } from '../../../src/jobs/carried/serve-calls.ts';
 import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
+import { MAX_CARRIED_WAITS } from '../../../src/jobs/cluster-jobs.ts';
 import type { EventsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
 import { encodeRecord } from '../../../src/jobs/record.ts';
+import { MAX_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
 import type { LogsOptions } from '../../../src/runtime/driver.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
@@ -17,6 +19,9 @@ import { JobCluster } from '../../support/job-cluster.ts';
 import { JobHarness } from '../../support/job-harness.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { settle } from '../../support/stepped-clock.ts';
+
+/** Who waits for jobs listens all the time. */
+const WAITS = 1;
 
 function alone(): JobCluster {
   return new JobCluster(new FakeJobs());
@@ -172,6 +177,55 @@ describe('a job of another node', () => {
     await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(1);
     leave.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
+    await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(0);
+  });
+
+  it('is waited for by as many as come, though its owner serves only so many', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    const count = MAX_CARRIED_WAITS * 10;
+    const waits = Array.from({ length: count }, () => cluster.jobs.wait(id, { until: 'running' }));
+    await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(MAX_CARRIED_WAITS);
+    cluster.far.move(id, 'running');
+    cluster.tell(id);
+    const states = (await Promise.all(waits)).map(({ job }) => job.state);
+    expect(states).toEqual(Array(count).fill('running'));
+    await expect.poll(() => cluster.pair.b.openStreams, PATIENCE).toBe(0);
+  });
+
+  it('is waited for also when its owner serves as many calls as it may', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    cluster.far.logSource = async function* () {
+      yield { stream: 'stdout', data: Buffer.from('x') };
+      await new Promise(() => undefined);
+    };
+    const leave = new AbortController();
+    const logs = Array.from({ length: MAX_CALLS_PER_PEER }, () =>
+      read(cluster, id, { follow: true, signal: leave.signal }).catch(() => undefined),
+    );
+    await expect.poll(() => cluster.far.logOptions.length, PATIENCE).toBe(MAX_CALLS_PER_PEER);
+    await expect(cluster.jobs.stop(id)).rejects.toMatchObject({
+      code: 'peer_unreachable',
+      retryAfterMs: 1_000,
+      message: expect.stringContaining('serves too many calls') as unknown,
+    });
+    const running = cluster.jobs.wait(id, { until: 'running' });
+    await settle();
+    cluster.far.move(id, 'running');
+    cluster.tell(id);
+    expect(await running).toMatchObject({ job: { state: 'running' } });
+    leave.abort();
+    await Promise.all(logs);
+  });
+
+  it('is waited for no longer than until somebody tells of it here', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    const ended = cluster.jobs.wait(id, { until: 'ended' });
+    await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(1);
+    cluster.mirror.put({ ...cluster.far.get(id).job, state: 'complete' });
+    expect(await ended).toMatchObject({ job: { state: 'complete' }, remote: { ageMs: 100 } });
     await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(0);
   });
 
@@ -357,7 +411,7 @@ describe('events', () => {
     for (const each of [all, mine]) each.abort.abort();
     await all.done;
     await mine.done;
-    expect(cluster.mirror.listeners).toBe(0);
+    expect(cluster.mirror.listeners).toBe(WAITS);
     expect(own.subscribers).toBe(0);
   });
 
@@ -373,7 +427,7 @@ describe('events', () => {
     await all.done;
     const gone = follow(cluster, { allNodes: true, after: { epoch: first!.epoch + 1, seq: 1 } });
     await expect(gone.done).rejects.toMatchObject({ code: 'invalid_state' });
-    expect(cluster.mirror.listeners).toBe(0);
+    expect(cluster.mirror.listeners).toBe(WAITS);
   });
 
   it('of other nodes are not kept for a reader without end', async () => {
@@ -389,7 +443,7 @@ describe('events', () => {
     await expect(events.next()).rejects.toSatisfy(
       (error) => error instanceof CodedError && error.code === 'invalid_state',
     );
-    expect(cluster.mirror.listeners).toBe(0);
+    expect(cluster.mirror.listeners).toBe(WAITS);
   });
 });
 

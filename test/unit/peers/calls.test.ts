@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CodedError, InvariantError } from '../../../src/kernel/errors.ts';
-import { CALL_PROTOCOL, errorFrame } from '../../../src/peers/call-frames.ts';
+import { CALL_PROTOCOL, decodeReply, errorFrame } from '../../../src/peers/call-frames.ts';
 import { MAX_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
 import { PeerCallError, PeerCalls, type CallHandler } from '../../../src/peers/calls.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
@@ -274,6 +274,10 @@ describe('many calls', () => {
     const calls = Array.from({ length: MAX_CALLS_PER_PEER }, () => harness.collect());
     await settle();
     await expect(harness.collect()).rejects.toMatchObject({ code: 'busy', retryable: true });
+    const stream = await harness.pair.a.open(harness.pair.b.nodeId, CALL_PROTOCOL, NEVER);
+    const refusal = decodeReply((await stream.read()) ?? new Uint8Array());
+    expect(refusal).toMatchObject({ kind: 'error', error: { code: 'busy', retryAfterMs: 1_000 } });
+    await stream.end();
     go.resolve();
     expect(await Promise.all(calls)).toEqual(calls.map(() => ['done']));
     await expect.poll(() => harness.openStreams, PATIENCE).toBe(0);
