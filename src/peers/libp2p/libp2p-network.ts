@@ -1,0 +1,384 @@
+import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/errors.ts';
+import type { NodeId } from '../../kernel/ids.ts';
+import { LinkedSignal } from '../../kernel/linked-signal.ts';
+import { SingleFlight } from '../../kernel/single-flight.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import { PeerError } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import type { GossipVerdict, PeerNetwork, PeerStream, StreamProtocol } from '../network.ts';
+import type { PeerBook } from '../peer-book.ts';
+import { addressesOfPeer, listenMultiaddr, reachable, splitAddress } from './addresses.ts';
+import { gossipTopic } from './gossip-options.ts';
+import { GossipWatch } from './gossip-watch.ts';
+import { Gossip, type GossipEvent } from './gossip.ts';
+import { createHost, type Host } from './host.ts';
+import { MAX_STREAMS, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
+import { Members } from './members.ts';
+import { PeerGate } from './peer-gate.ts';
+import { Redialer } from './redialer.ts';
+import { Refusals, type RefusalReason } from './refusals.ts';
+import { Streams, type StreamHandler } from './streams.ts';
+import { refusalOf, type UpgradeWatch } from './watched-upgrades.ts';
+
+export interface PeerNetworkOptions {
+  readonly identity: Identity;
+  /** 32 bytes; the key of the private network is derived from it. */
+  readonly clusterKey: Uint8Array;
+  readonly clusterId: string;
+  /** A name or an address. */
+  readonly listenAddress: string;
+  /** 0 is any that is free. */
+  readonly port: number;
+  /** Multiaddrs to tell others in place of those listened on. */
+  readonly announce: readonly string[];
+  /** Multiaddrs of peers to connect with, with or without the peer's id. */
+  readonly bootstrap: readonly string[];
+  /** Whether to look for peers on the local network. */
+  readonly mdns: boolean;
+  /** Who may connect; everybody with the cluster's key when it is empty. */
+  readonly allow: readonly NodeId[];
+  readonly maxConnections: number;
+  /** Every node speaks it; a peer that speaks no version of the same major number is refused. */
+  readonly protocol: StreamProtocol;
+  /** What this node calls itself to its peers. */
+  readonly agent: string;
+}
+
+/** Counts what happens. */
+export interface PeerNetworkTelemetry {
+  /** How many peers are connected now. */
+  connected(count: number): void;
+  refused(reason: RefusalReason): void;
+  gossip(event: GossipEvent): void;
+  streamRefused(protocol: string): void;
+}
+
+export interface PeerNetworkDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly telemetry: PeerNetworkTelemetry;
+  readonly book: PeerBook;
+}
+
+export interface ConnectedPeer {
+  readonly peer: NodeId;
+  /** Multiaddr of its end of the connection. */
+  readonly address: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly connectedForMs: number;
+  /** Of the last ping; undefined before the first. */
+  readonly rttMs: number | undefined;
+}
+
+/**
+ * Begins to listen, and to look for peers. Fails with the system's code (such as `EADDRINUSE`) and the port in the message when it
+ * cannot listen, and without a cluster's key.
+ */
+export async function startPeerNetwork(
+  options: PeerNetworkOptions,
+  deps: PeerNetworkDependencies,
+): Promise<Libp2pNetwork> {
+  return await Libp2pNetwork.start(options, deps);
+}
+
+/** `PeerNetwork` over libp2p. Dispose it to leave; twice is as once. */
+export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
+  readonly nodeId: NodeId;
+  readonly #options: PeerNetworkOptions;
+  readonly #deps: PeerNetworkDependencies;
+  readonly #gate: PeerGate;
+  readonly #members: Members;
+  readonly #refusals: Refusals;
+  readonly #redialer: Redialer;
+  readonly #streams: Streams;
+  readonly #pings = new SingleFlight<NodeId, number>();
+  readonly #listeners = new Set<(peer: NodeId, isConnected: boolean) => void>();
+  /** Addresses of those that have proved to hold the key, while their connection is being made. */
+  readonly #reached = new Set<string>();
+  #host!: Host;
+  #gossip!: Gossip;
+  #watch: Disposable | undefined;
+  #port = 0;
+  #listenError: Error | undefined;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(options: PeerNetworkOptions, deps: PeerNetworkDependencies) {
+    this.nodeId = options.identity.nodeId;
+    this.#options = options;
+    this.#deps = deps;
+    const { clock, logger, telemetry } = deps;
+    this.#refusals = new Refusals({ clock, logger, count: (reason) => telemetry.refused(reason) });
+    this.#members = new Members({
+      clock,
+      refusals: this.#refusals,
+      isSpoken: (protocols) => protocols.some((id) => majorOf(id) === majorOf(options.protocol.id)),
+      onAdmitted: (peer, identity) => this.#onAdmitted(peer, identity),
+      onChange: (peer, isConnected) => this.#onChange(peer, isConnected),
+    });
+    this.#gate = new PeerGate(options.allow, {
+      nodeId: this.nodeId,
+      refusals: this.#refusals,
+      connectionsOf: (peer) => this.#members.openConnectionsOf(peer),
+      ageMs: (connection) => this.#members.ageMs(connection),
+    });
+    this.#redialer = new Redialer({
+      clock,
+      dial: (addresses, peer) => this.#dial(addresses, peer),
+      isConnected: (peer) => this.#members.connectionsOf(peer).length > 0,
+      isWanted: (peer) => this.#gate.isAllowed(peer) && this.connected().length < options.maxConnections,
+    });
+    this.#streams = new Streams({
+      clock,
+      connectionOf: (peer) => this.#members.connectionsOf(peer).find(({ status }) => status === 'open'),
+      mount: (protocol, handler) =>
+        this.#host.handle(protocol, handler, {
+          maxInboundStreams: MAX_STREAMS,
+          maxOutboundStreams: MAX_STREAMS,
+        }),
+      onRefused: (protocol) => telemetry.streamRefused(protocol),
+    });
+  }
+
+  /** For `startPeerNetwork`. */
+  static async start(options: PeerNetworkOptions, deps: PeerNetworkDependencies): Promise<Libp2pNetwork> {
+    const network = new Libp2pNetwork(options, deps);
+    await network.#start();
+    return network;
+  }
+
+  connected(): readonly NodeId[] {
+    return this.#members.connected();
+  }
+
+  subscribe(listener: (peer: NodeId, isConnected: boolean) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  publish(message: Uint8Array): void {
+    if (this.#stopped === undefined) this.#gossip.publish(message);
+  }
+
+  onGossip(judge: (message: Uint8Array, from: NodeId) => GossipVerdict): void {
+    this.#gossip.onGossip(judge);
+  }
+
+  open(peer: NodeId, protocol: StreamProtocol, signal: AbortSignal): Promise<PeerStream> {
+    return this.#streams.open(peer, protocol, signal);
+  }
+
+  handle(protocol: StreamProtocol, handler: StreamHandler): void {
+    this.#streams.handle(protocol, handler);
+  }
+
+  /** Where others find this node, as multiaddrs with its id: for a token to join with. */
+  addresses(): readonly string[] {
+    const own = this.#host.getMultiaddrs().map(String);
+    return this.#options.announce.length > 0 ? own : reachable(own);
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return this.#port;
+  }
+
+  peers(): readonly ConnectedPeer[] {
+    return this.connected().flatMap((peer) => {
+      const [connection] = this.#members.connectionsOf(peer);
+      if (connection === undefined) return [];
+      const { remoteAddr, direction, rtt } = connection;
+      const connectedForMs = this.#members.ageMs(connection);
+      return [{ peer, address: remoteAddr.toString(), direction, connectedForMs, rttMs: rtt }];
+    });
+  }
+
+  /** Milliseconds there and back. Fails with a `PeerError` `peer_unreachable`, or with the signal's reason. */
+  async ping(peer: NodeId, signal: AbortSignal): Promise<number> {
+    return await this.#pings.run(peer, (shared) => this.#ping(peer, shared), signal);
+  }
+
+  /** Lets a peer in, even when it was denied before. Holds until the node stops. */
+  allow(peer: NodeId): void {
+    this.#gate.allow(peer);
+  }
+
+  /** Ends the peer's connections, and lets it in no more. Holds until the node stops. */
+  deny(peer: NodeId): void {
+    this.#gate.deny(peer);
+    this.#members.drop(peer, new Error('the peer is denied'));
+  }
+
+  /** Dials no more for a peer that will not return. */
+  forget(peer: NodeId): void {
+    this.#deps.book.forget(peer);
+    this.#redialer.forget(peer);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #start(): Promise<void> {
+    const { identity, clusterKey, clusterId, announce, agent, maxConnections, mdns } = this.#options;
+    const topic = gossipTopic(clusterId);
+    const targets = this.#options.bootstrap.map(splitAddress);
+    this.#host = await createHost({
+      identity,
+      clusterKey,
+      clusterId,
+      topic,
+      listen: [await listenMultiaddr(this.#options.listenAddress, this.#options.port)],
+      announce,
+      maxConnections,
+      agent,
+      gater: this.#gate.gater,
+      watch: this.#upgradeWatch(),
+      onFound: mdns ? (found) => this.#onFound(found) : undefined,
+    });
+    const { clock, telemetry } = this.#deps;
+    this.#gossip = new Gossip(this.#host.services.gossip, {
+      clock,
+      topic,
+      onEvent: (event) => telemetry.gossip(event),
+    });
+    this.#host.addEventListener('connection:open', ({ detail }) => this.#members.opened(detail));
+    this.#host.addEventListener('peer:identify', ({ detail }) => this.#members.identified(detail));
+    this.#host.addEventListener('connection:close', ({ detail }) => this.#members.closed(detail));
+    await this.#streams.announce(this.#options.protocol);
+    await this.#listen();
+    this.#gossip.subscribe();
+    this.#watch = this.#watchGossip();
+    for (const { peer, addresses } of this.#deps.book.entries()) this.#redialer.addPeer(peer, addresses);
+    for (const { peer, address } of targets) this.#lookFor(peer, address);
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      await this.#host.start();
+    } catch (error) {
+      const cause = this.#listenError ?? (error as Error);
+      const { listenAddress, port } = this.#options;
+      throw Object.assign(
+        new Error(`cannot listen on p2p port ${port} of ${listenAddress}: ${cause.message}`, { cause }),
+        {
+          code: (cause as NodeJS.ErrnoException).code,
+        },
+      );
+    }
+  }
+
+  #upgradeWatch(): UpgradeWatch {
+    return {
+      onReached: (address) => void this.#reached.add(address),
+      onFailed: (address, error) => {
+        const reason = refusalOf(error, this.#reached.has(address));
+        if (reason !== undefined && this.#stopped === undefined)
+          this.#refusals.refused(reason, address, { detail: messageOf(error) });
+      },
+      onEnded: (address) => void this.#reached.delete(address),
+      onListening: ([address]) => {
+        this.#port = Number(/\/tcp\/(\d{1,5})/.exec(String(address))?.[1] ?? 0);
+      },
+      onListenError: (error) => (this.#listenError ??= error),
+    };
+  }
+
+  #watchGossip(): Disposable {
+    return new GossipWatch({
+      clock: this.#deps.clock,
+      connected: () => this.connected(),
+      canReach: (peer) => this.#gossip.canReach(peer),
+      onUnreached: (peer) => {
+        this.#deps.logger.info({ peer }, 'gossip does not reach the peer; it is connected anew');
+        this.#members.drop(peer, new Error('gossip does not reach the peer'));
+      },
+    });
+  }
+
+  #lookFor(peer: string | undefined, address: string): void {
+    if (peer === undefined) this.#redialer.addAddress(address);
+    else this.#redialer.addPeer(peer as NodeId, [address]);
+  }
+
+  #onFound({ id, multiaddrs }: PeerInfo): void {
+    this.#redialer.addPeer(
+      id.toString() as NodeId,
+      multiaddrs.map((address) => splitAddress(address.toString()).address),
+    );
+  }
+
+  #onAdmitted(peer: NodeId, { connection, listenAddrs }: IdentifyResult): void {
+    const { direction, remoteAddr } = connection;
+    const addresses = addressesOfPeer(
+      direction === 'outbound' ? remoteAddr : undefined,
+      remoteAddr,
+      listenAddrs,
+    );
+    this.#deps.book.saw(peer, addresses);
+    this.#redialer.addPeer(peer, addresses);
+  }
+
+  #onChange(peer: NodeId, isConnected: boolean): void {
+    if (this.#stopped !== undefined) return;
+    this.#deps.telemetry.connected(this.connected().length);
+    this.#deps.logger.info({ peer }, isConnected ? 'peer connected' : 'peer disconnected');
+    if (isConnected) this.#redialer.connected(peer);
+    else {
+      this.#gossip.forget(peer);
+      this.#deps.book.saw(peer, []);
+      this.#redialer.disconnected(peer);
+    }
+    for (const listener of this.#listeners) listener(peer, isConnected);
+  }
+
+  async #dial(addresses: readonly string[], peer: NodeId | undefined): Promise<NodeId> {
+    const suffix = peer === undefined ? '' : `/p2p/${peer}`;
+    const connection = await this.#host.dial(addresses.map((address) => multiaddr(`${address}${suffix}`)));
+    await this.#members.admission(connection);
+    return connection.remotePeer.toString() as NodeId;
+  }
+
+  async #ping(peer: NodeId, signal: AbortSignal): Promise<number> {
+    const unreachable = (why: string, cause?: unknown) =>
+      new PeerError('peer_unreachable', `node ${peer} cannot be reached: ${why}`, {
+        cause,
+        details: { node: peer },
+        retryable: true,
+      });
+    if (this.#members.connectionsOf(peer).length === 0) throw unreachable('it is not connected');
+    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: PING_LIMIT_MS });
+    try {
+      return await this.#host.services.ping.ping(peerIdFromString(peer), { signal: limited.signal });
+    } catch (error) {
+      throw unreachable(messageOf(error), error);
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#listeners.clear();
+    this.#watch?.[Symbol.dispose]();
+    this.#redialer.stop();
+    this.#streams.stop();
+    // libp2p stays `stopping` for ever when one of its parts fails to stop: nobody waits for that.
+    await Promise.race([this.#stopHost(), sleep(this.#deps.clock, STOP_LIMIT_MS)]);
+    this.#members.dropAll(new Error('the node stops'));
+  }
+
+  async #stopHost(): Promise<void> {
+    try {
+      await this.#host.stop();
+    } catch (err) {
+      this.#deps.logger.debug({ err }, 'libp2p did not stop as it should');
+    }
+  }
+}
+
+/** `/container-manager/sync/1.0.0` without what may differ between two that understand each other. */
+function majorOf(protocol: string): string {
+  return protocol.replace(/\.\d{1,9}\.\d{1,9}$/, '');
+}
