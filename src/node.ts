@@ -20,6 +20,7 @@ import { systemClock } from './kernel/clock.ts';
 import { CodedError, messageOf } from './kernel/errors.ts';
 import { abortable } from './kernel/single-flight.ts';
 import { SecretBox } from './kernel/secret-box.ts';
+import { NodePeers, type NodePeersDependencies, type NodePeersOptions } from './node-peers.ts';
 import { loadIdentity } from './peers/identity.ts';
 import { loadMembership } from './peers/membership.ts';
 import type { RuntimeDriver } from './runtime/driver.ts';
@@ -65,7 +66,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const clock = systemClock;
   const dataDir = prepareDataDir(config.data_dir);
   const identity = loadIdentity(join(dataDir, 'identity.key'));
-  const { clusterId } = loadMembership({
+  const membership = loadMembership({
     dataDir,
     keyFile: config.cluster_key_file,
     joinToken: config.join,
@@ -128,7 +129,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       logger: subsystemLogger(logger, 'jobs'),
       telemetry: metrics,
       box,
-      cluster: clusterId,
+      cluster: membership.clusterId,
       owner: identity.nodeId,
       defaults: defaultsOf(config),
       settleMs: config.settle_time,
@@ -172,14 +173,38 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       mark: new FileDrainMark(dataDir),
       logger: subsystemLogger(logger, 'node'),
     });
-    const self = { node_id: identity.nodeId, cluster_id: clusterId, name: hostname() };
+    const self = { node_id: identity.nodeId, cluster_id: membership.clusterId, name: hostname() };
+    const peers = config['peers.enabled']
+      ? parts.use(
+          await startPeers(
+            { config, dataDir, identity, membership, self, version: VERSION },
+            {
+              clock,
+              logger: subsystemLogger(logger, 'peers'),
+              metrics: metrics.peers,
+              health: health.register('peers', { isRequired: false }),
+              log,
+              store,
+              own: jobs,
+              isDraining: () => nodeDrain.isDrained,
+              onFatal,
+            },
+          ),
+        )
+      : undefined;
     const api: ApiServer = createApiServer(apiOptionsOf(config), {
-      jobs,
-      peers: new NoPeers(self),
+      jobs: peers?.jobs ?? jobs,
+      peers: peers?.view ?? new NoPeers(self),
       node: {
         info: () => ({ ...self, version: VERSION, uptime_ms: uptimeMs(), draining: nodeDrain.isDrained }),
-        drain: () => nodeDrain.drain(),
-        undrain: () => nodeDrain.undrain(),
+        drain: () => {
+          nodeDrain.drain();
+          peers?.announce();
+        },
+        undrain: () => {
+          nodeDrain.undrain();
+          peers?.announce();
+        },
       },
       logger: subsystemLogger(logger, 'api'),
       metrics,
@@ -209,6 +234,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       health.drain();
       logger.info({ waiting: jobs.queue().waiting, working: jobs.queue().working }, 'node drains');
       const graceMs = config.grace_period;
+      peers?.jobs.drain();
       await Promise.all([jobs.drain(force), api.close({ graceMs, signal: force })]);
       await parts.disposeAsync();
       logger.info({}, 'node is down');
@@ -223,6 +249,20 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 /** What keeps a node from starting, and its user can mend. */
 export class StartError extends CodedError<'data_dir_unusable' | 'address_unusable'> {
   override readonly name = 'StartError';
+}
+
+async function startPeers(options: NodePeersOptions, deps: NodePeersDependencies): Promise<NodePeers> {
+  try {
+    return await NodePeers.start(options, deps);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const { p2p_port: port } = options.config;
+    throw new StartError(
+      'address_unusable',
+      `${messageOf(error)}: port ${port} is in use by another program; stop it, or choose another port with --p2p-port`,
+      { cause: error, details: { port } },
+    );
+  }
 }
 
 async function listen(api: ApiServer, config: Config): Promise<{ address: string; port: number }> {

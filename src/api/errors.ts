@@ -34,6 +34,7 @@ const REPLIES: Readonly<
   cancelled: ['cancelled', 499],
   peer_unreachable: ['peer_unreachable', 503],
   peer_violation: ['internal_error', 502],
+  peer_alive: ['invalid_state', 409],
   peers_disabled: ['invalid_state', 409],
   forbidden: ['forbidden', 403],
   too_many_waits: ['internal_error', 503],

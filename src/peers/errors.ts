@@ -4,6 +4,7 @@ import { CodedError } from '../kernel/errors.ts';
 export const PEER_ERROR_CODES = {
   peer_unreachable: 'the peer is not connected, or did not answer in time',
   peer_violation: 'the peer sent what no honest peer sends',
+  peer_alive: 'the peer was heard just now',
   peers_disabled: 'this node takes no part in a cluster',
 } as const;
 export type PeerErrorCode = keyof typeof PEER_ERROR_CODES;

@@ -150,6 +150,9 @@ export class NodeHome implements AsyncDisposable {
     const settings: NodeHomeOptions['settings'] = {
       listen_address: '127.0.0.1',
       port: this.port,
+      p2p_port: 0,
+      // Nodes of tests that run side by side on this machine must not look for each other.
+      'peers.mdns': 'false',
       data_dir: this.dataDir,
       'docker.network': this.network,
       'defaults.memory': '64m',

@@ -47,7 +47,7 @@ const PARTS: Readonly<
   'src/store/': domain(['src/jobs/', 'src/catalog/', 'src/peers/']),
   'src/tether/': domain([]),
   'src/admin/': domain([]),
-  'src/node.ts': { imports: ['src/*'] },
+  'src/node': { imports: ['src/*'] },
   'cmd/': { imports: ['src/node.ts', 'src/config/', 'src/telemetry/', ...CLIENT] },
   'cmd/generate-docs.ts': { imports: ['src/config/', 'src/telemetry/', 'src/api/', 'src/kernel/'] },
   'cmd/cli/': { imports: CLIENT },

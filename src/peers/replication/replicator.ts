@@ -134,6 +134,12 @@ export class Replicator implements AsyncDisposable {
     return 'forgotten';
   }
 
+  /** Something of an owner's mirror is gone: it is compared with what the owner has, and fetched anew. */
+  mistrust(owner: NodeId): void {
+    this.mirror.distrust(owner);
+    this.#pulls.noticeGap(owner, undefined);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#publisher[Symbol.dispose]();
     this.#voice[Symbol.dispose]();
