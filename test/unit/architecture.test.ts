@@ -80,8 +80,21 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['src/store/'],
 };
 
-/** What a client command must not load, not even through others: each costs more than the command itself. */
-const SLOW_TO_LOAD = ['dockerode', 'jayson', 'libp2p', 'node:sqlite', 'p-queue', 'pino', 'prom-client'];
+/**
+ * What a client command must not load, not even through others: each costs more than the command itself. A name that ends
+ * in a slash stands for all that begin so.
+ */
+const SLOW_TO_LOAD = [
+  '@chainsafe/',
+  '@libp2p/',
+  'dockerode',
+  'jayson',
+  'libp2p',
+  'node:sqlite',
+  'p-queue',
+  'pino',
+  'prom-client',
+];
 const CLIENT_ENTRIES = ['cmd/cli/', 'cmd/container-manager.ts'];
 
 /** What no line may hold, in which files, and a line that shows it. */
@@ -262,7 +275,7 @@ function slowClientImports(sources: ReadonlyMap<string, string>): string[] {
     seen.add(file);
     for (const { to, specifier } of loaded.get(file) ?? []) {
       if (to !== undefined) visit(to, [...path, file]);
-      else if (SLOW_TO_LOAD.includes(packageName(specifier)))
+      else if (SLOW_TO_LOAD.some((name) => isOrBeginsWith(name, specifier)))
         found.push([...path, file, specifier].join(' -> '));
     }
   };
@@ -270,6 +283,10 @@ function slowClientImports(sources: ReadonlyMap<string, string>): string[] {
     if (CLIENT_ENTRIES.some((entry) => file.startsWith(entry))) visit(file, []);
   }
   return found;
+}
+
+function isOrBeginsWith(name: string, specifier: string): boolean {
+  return name.endsWith('/') ? specifier.startsWith(name) : packageName(specifier) === name;
 }
 
 function forbiddenText(file: string, text: string): string[] {
@@ -442,9 +459,12 @@ describe('the check itself', () => {
     const made = {
       'cmd/cli/ps.ts': "import { a } from '../../src/api/client.ts'; import type { P } from 'pino';",
       'src/api/client.ts': "import jayson from 'jayson/promise';",
+      'cmd/cli/verbs/cluster.ts': "import '../../../src/peers/a.ts';",
+      'src/peers/a.ts': "import { tcp } from '@libp2p/tcp';",
     };
     expect(slowClientImports(new Map(Object.entries(made)))).toEqual([
       'cmd/cli/ps.ts -> src/api/client.ts -> jayson/promise',
+      'cmd/cli/verbs/cluster.ts -> src/peers/a.ts -> @libp2p/tcp',
     ]);
   });
 
