@@ -87,7 +87,7 @@ async function writeRootArchive(directory: string, extra: Buffer | undefined): P
   return archive;
 }
 
-async function findBusybox(): Promise<string> {
+export async function findBusybox(): Promise<string> {
   for (const path of BUSYBOX_PATHS) {
     const isThere = await access(path).then(
       () => true,
