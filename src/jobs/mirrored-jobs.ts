@@ -5,7 +5,8 @@ import { SingleFlight } from '../kernel/single-flight.ts';
 import type { JobMirror, MirroredJob, MirrorListener } from './job-mirror.ts';
 import type { JobQuery } from './job-store.ts';
 import type { Job, JobEvent } from './job.ts';
-import { decodeRecord, RecordError } from './record.ts';
+import { readRecord } from './record-reader.ts';
+import { RecordError } from './record.ts';
 
 /** A record of another node's log. */
 export interface SourceRecord {
@@ -109,7 +110,7 @@ export class MirroredJobs implements JobMirror {
 function jobOf({ body, owner, epoch, seq, key }: SourceRecord): Job | undefined {
   if (body === undefined) return undefined;
   try {
-    return { ...decodeRecord(body), id: key as JobId, owner, epoch, seq };
+    return { ...readRecord(body), id: key as JobId, owner, epoch, seq };
   } catch (error) {
     if (error instanceof RecordError) return undefined;
     throw error;
