@@ -21,7 +21,12 @@ export const SYSTEM_PACKAGES = [
     why: 'a real registry to pull from',
     service: 'docker-registry',
   },
-  { debian: 'docker-compose', program: 'docker-compose', for: 'tests', why: 'starts the cluster of two nodes' },
+  {
+    debian: 'docker-compose',
+    program: 'docker-compose',
+    for: 'tests',
+    why: 'starts the cluster of two nodes',
+  },
   { debian: 'strace', program: 'strace', for: 'tests', why: 'counts fsyncs and makes them fail' },
   { debian: 'xfsprogs', program: 'xfs_io', for: 'tests', why: 'cuts the power of a file system' },
   { debian: 'e2fsprogs', program: 'mkfs.ext4', for: 'tests', why: 'makes the other file system to cut' },
