@@ -1,0 +1,234 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JobStatus, JobView } from '../../src/api/wire.ts';
+import type { SettingKey } from '../../src/config/settings.ts';
+import { clusterKeyText } from '../../src/peers/cluster-key.ts';
+import { loadIdentity } from '../../src/peers/identity.ts';
+import { freePort } from './free-port.ts';
+import { NodeHome, type NodeProcess, type StartOptions, rpcCall } from './node-process.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface ClusterOptions {
+  /** The program to run; see `NodeHomeOptions`. */
+  readonly program: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly settings?: Partial<Record<SettingKey, string | number>>;
+}
+
+export interface MemberOptions {
+  readonly settings?: Partial<Record<SettingKey, string | number>>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where it looks for others; without it, at every member that was added before it. */
+  readonly bootstrap?: readonly string[];
+}
+
+/** Ten nodes that start at once on a busy machine, ms. */
+const CONNECT_LIMIT_MS = 60_000;
+const PAGE_SIZE = 1_000;
+
+/** Node processes on this machine that share one cluster key, all ended and removed at the end. */
+export class ProcessCluster implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'cm-cluster-'));
+  readonly key: Uint8Array = randomBytes(32);
+  readonly keyFile = join(this.directory, 'cluster.key');
+  readonly members: Member[] = [];
+  readonly #options: ClusterOptions;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    writeFileSync(this.keyFile, clusterKeyText(this.key), { mode: 0o600 });
+  }
+
+  /** A member that is not started yet. Its ports stay the same over its lives. */
+  async add(options: MemberOptions = {}): Promise<Member> {
+    const p2pPort = await freePort();
+    const bootstrap = options.bootstrap ?? this.members.map(({ address }) => address);
+    const home = await NodeHome.create({
+      program: this.#options.program,
+      env: { ...this.#options.env, ...options.env },
+      settings: {
+        p2p_port: p2pPort,
+        cluster_key_file: this.keyFile,
+        ...(bootstrap.length > 0 && { 'peers.bootstrap': bootstrap.join(',') }),
+        ...this.#options.settings,
+        ...options.settings,
+      },
+    });
+    const member = new Member(home, p2pPort);
+    this.members.push(member);
+    return member;
+  }
+
+  /** So many more members, started, and connected each with every other. */
+  async start(count: number, options: MemberOptions = {}): Promise<Member[]> {
+    const added: Member[] = [];
+    for (let index = 0; index < count; index += 1) added.push(await this.add(options));
+    await Promise.all(added.map((member) => member.start()));
+    await untilConnected(this.members.filter(({ isUp }) => isUp));
+    return added;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.members.map(({ home }) => home[Symbol.asyncDispose]()));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** One node over its lives. */
+export class Member {
+  readonly home: NodeHome;
+  readonly p2pPort: number;
+  #node: NodeProcess | undefined;
+
+  constructor(home: NodeHome, p2pPort: number) {
+    this.home = home;
+    this.p2pPort = p2pPort;
+  }
+
+  get address(): string {
+    return `/ip4/127.0.0.1/tcp/${this.p2pPort}`;
+  }
+
+  /** Its id; it must have been started once. */
+  get id(): string {
+    return loadIdentity(join(this.home.dataDir, 'identity.key')).nodeId;
+  }
+
+  get isUp(): boolean {
+    return this.#node !== undefined && !this.#node.hasExited;
+  }
+
+  /** Its process, of this life. */
+  get node(): NodeProcess {
+    if (this.#node === undefined) throw new Error('the member was not started yet');
+    return this.#node;
+  }
+
+  /** Starts it and waits until it is ready. */
+  async start(options: StartOptions = {}): Promise<NodeProcess> {
+    const node = this.spawn(options);
+    await node.untilReady();
+    return node;
+  }
+
+  /** Starts it and does not wait. */
+  spawn(options: StartOptions = {}): NodeProcess {
+    this.#node = this.home.spawn(options);
+    return this.#node;
+  }
+
+  get rpc(): NodeProcess['rpc'] {
+    return this.node.rpc.bind(this.node);
+  }
+
+  /** The lines of its log, of all its lives, whose message is this. */
+  logged(message: string): Record<string, unknown>[] {
+    return this.home
+      .log()
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.includes(message))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** A counter of its `/metrics`, over all labels unless some are given as they are written there; 0 when there is none. */
+  async metric(name: string, labels = ''): Promise<number> {
+    const { text } = await this.node.get('/metrics');
+    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  }
+}
+
+/** Resolves with how long it took, ms, once each of these says that it is connected with every other. */
+export async function untilConnected(
+  members: readonly Member[],
+  timeoutMs = CONNECT_LIMIT_MS,
+): Promise<number> {
+  const ids = members.map(({ id }) => id);
+  return waitFor('every member to be connected with every other', timeoutMs, async () => {
+    for (const member of members) {
+      const connected = await connectedWith(member);
+      if (!ids.every((id) => id === member.id || connected.has(id))) return false;
+    }
+    return true;
+  });
+}
+
+export async function connectedWith(member: Member): Promise<ReadonlySet<string>> {
+  const { peers } = await member.rpc('PeerService.List', {});
+  return new Set(peers.filter(({ status }) => status === 'connected').map(({ node_id }) => node_id));
+}
+
+export interface ListQuery {
+  readonly all_nodes?: boolean;
+  readonly owner?: string;
+  readonly states?: JobStatus[];
+}
+
+/** All pages of `JobService.List`. */
+export async function listJobs(port: number, query: ListQuery = {}): Promise<JobView[]> {
+  const jobs: JobView[] = [];
+  for (let cursor: string | undefined; ;) {
+    const params = { ...query, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
+    const page = await rpcCall(port, 'JobService.List', params);
+    jobs.push(...page.jobs);
+    cursor = page.next_cursor;
+    if (cursor === undefined) return jobs;
+  }
+}
+
+/** What must be the same on every node, by job. */
+type Picture = ReadonlyMap<string, string>;
+
+function pictureOf(jobs: readonly JobView[]): Picture {
+  return new Map(
+    jobs.map(({ job_id, owner, status, attempt }) => [job_id, `${owner} ${status} attempt ${attempt}`]),
+  );
+}
+
+/**
+ * What the pictures of these nodes differ in, one line each: of jobs whose owner is among them, from what the owner itself
+ * says; of all others, from what the first of them says.
+ */
+export async function differences(members: readonly Member[]): Promise<string[]> {
+  const owners = new Set(members.map(({ id }) => id));
+  const own = await Promise.all(members.map(({ home }) => listJobs(home.port)));
+  const views = await Promise.all(members.map(({ home }) => listJobs(home.port, { all_nodes: true })));
+  const ofOthers = (views[0] ?? []).filter(({ owner }) => !owners.has(owner));
+  const expected = pictureOf([...own.flat(), ...ofOthers]);
+  return views.flatMap((view, index) => differencesOf(expected, pictureOf(view), members[index]?.id ?? ''));
+}
+
+function differencesOf(expected: Picture, seen: Picture, where: string): string[] {
+  const ids = new Set([...expected.keys(), ...seen.keys()]);
+  return [...ids]
+    .filter((id) => expected.get(id) !== seen.get(id))
+    .map((id) => `${where}: ${id} is ${seen.get(id)}, and not ${expected.get(id)}`);
+}
+
+/** Resolves with how long it took, ms, once every one of these nodes tells the same of every job. */
+export async function untilEqual(members: readonly Member[], timeoutMs: number): Promise<number> {
+  let found: string[] = [];
+  return waitFor('every node to tell the same', timeoutMs, async () => {
+    found = await differences(members);
+    return found.length === 0;
+  }).catch((error: Error) => {
+    throw new Error(`${error.message}; ${found.length} differ:\n${found.slice(0, 10).join('\n')}`);
+  });
+}
+
+export interface Recovery {
+  /** From the call until the first and the last pair was connected, and until all told the same, ms. */
+  readonly connectedMs: number;
+  readonly equalMs: number;
+}
+
+/** Both waits at once, from now on. */
+export async function untilRecovered(members: readonly Member[], timeoutMs: number): Promise<Recovery> {
+  const [connectedMs, equalMs] = await Promise.all([
+    untilConnected(members, timeoutMs),
+    untilEqual(members, timeoutMs),
+  ]);
+  return { connectedMs, equalMs };
+}
