@@ -7,6 +7,11 @@ export function shortNodeIds(ids: readonly string[]): ReadonlyMap<string, string
   return new Map(distinct.map((id) => [id, shortestEnd(id, distinct)]));
 }
 
+/** The end of one id that stands by itself. */
+export function endOfNodeId(id: string): string {
+  return id.slice(-MIN_SHORT_ID_LENGTH);
+}
+
 function shortestEnd(id: string, all: readonly string[]): string {
   for (let length = MIN_SHORT_ID_LENGTH; length < id.length; length += 1) {
     const end = id.slice(-length);

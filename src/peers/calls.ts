@@ -16,10 +16,11 @@ import { CallPlaces } from './call-places.ts';
 import { PeerError } from './errors.ts';
 import type { PeerNetwork, PeerStream } from './network.ts';
 import { ReplyWriter } from './reply-writer.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 export { MAX_CALL_BYTES, PeerCallError } from './call-frames.ts';
 
-/** A peer that is silent for so long has gone: a living one gives a sign of life three times as often. */
+/** A peer that is silent for so long has gone: a living one gives a sign of life at least twice in that time. */
 const MAX_SILENCE_MS = 30_000;
 /** How long a caller may take to say what it wants. */
 const REQUEST_LIMIT_MS = 10_000;
@@ -69,10 +70,26 @@ export class PeerCalls {
     if (place === undefined) throw busy();
     const stream = await this.#deps.network.open(peer, CALL_PROTOCOL, signal);
     let isOver = false;
+    let isSilent = false;
+    const onAbort = (): void => stream.abort(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    using watch = new SilenceWatch(this.#deps.clock, MAX_SILENCE_MS, () => {
+      isSilent = true;
+      stream.abort(silent(peer));
+    });
+    const step = async <T>(promise: Promise<T>): Promise<T> => {
+      try {
+        return await watch.during(promise);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw isSilent ? silent(peer) : brokenOff(peer, error);
+      }
+    };
     try {
-      await this.#within(stream.write(request), peer, signal);
+      await step(stream.write(request));
       for (;;) {
-        const frame = await this.#within(stream.read(), peer, signal);
+        const frame = await step(stream.read());
+        signal.throwIfAborted();
         if (frame === undefined) throw brokenOff(peer);
         const reply = decodeReply(frame);
         isOver = reply.kind === 'end' || reply.kind === 'error';
@@ -81,6 +98,7 @@ export class PeerCalls {
         if (reply.kind === 'data') yield reply.data;
       }
     } finally {
+      signal.removeEventListener('abort', onAbort);
       if (isOver) stream.end().catch(() => undefined);
       else stream.abort(new DOMException('the caller has left', 'AbortError'));
     }
@@ -91,16 +109,6 @@ export class PeerCalls {
     this.#deps.network.handle(CALL_PROTOCOL, (stream, from, signal) =>
       this.#answer(handler, stream, from, signal),
     );
-  }
-
-  async #within<T>(step: Promise<T>, peer: NodeId, signal: AbortSignal): Promise<T> {
-    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: MAX_SILENCE_MS });
-    try {
-      return await abortable(step, limited.signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw limited.isTimedOut ? silent(peer) : brokenOff(peer, error);
-    }
   }
 
   async #answer(handler: CallHandler, stream: PeerStream, from: NodeId, signal: AbortSignal): Promise<void> {

@@ -3,8 +3,8 @@ import { ALIVE_FRAME } from './call-frames.ts';
 import { PeerError } from './errors.ts';
 import type { PeerStream } from './network.ts';
 
-/** After so long without anything to tell, the caller is told that we are still at it. */
-export const ALIVE_INTERVAL_MS = 10_000;
+/** How often it is seen whether the caller was told anything: it hears of us at least once in twice this time. */
+export const LOOK_INTERVAL_MS = 7_500;
 /** A caller that takes nothing for so long is given up: whoever reads for a client gives that one up earlier. */
 const STALL_MS = 120_000;
 
@@ -12,48 +12,57 @@ const STALL_MS = 120_000;
 export class ReplyWriter implements Disposable {
   readonly #stream: PeerStream;
   readonly #clock: Clock;
-  #lastWrite: Promise<void> = Promise.resolve();
-  #nextSign: Disposable;
-  #isOver = false;
+  /** The sign of life that is being written. */
+  #sign: Promise<void> | undefined;
+  #hasTold = false;
+  /** When the frame that is being written was begun, monotonic ms. */
+  #writingSinceMs: number | undefined;
+  #nextLook: Disposable;
 
   constructor(stream: PeerStream, clock: Clock) {
     this.#stream = stream;
     this.#clock = clock;
-    this.#nextSign = this.#scheduleSign();
+    this.#nextLook = this.#scheduleLook();
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when there is room for more. Not to be called again before that. */
   async send(frame: Uint8Array): Promise<void> {
-    await this.#lastWrite;
-    this.#nextSign[Symbol.dispose]();
+    if (this.#sign !== undefined) await this.#sign;
     await this.#write(frame);
-    this.#nextSign = this.#scheduleSign();
   }
 
   [Symbol.dispose](): void {
-    this.#isOver = true;
-    this.#nextSign[Symbol.dispose]();
-  }
-
-  #scheduleSign(): Disposable {
-    return this.#clock.after(ALIVE_INTERVAL_MS, () => {
-      this.#lastWrite = this.#giveSign();
-    });
-  }
-
-  async #giveSign(): Promise<void> {
-    try {
-      await this.#write(ALIVE_FRAME);
-    } catch {
-      // What comes next cannot be written either, and says so.
-      return;
-    }
-    if (!this.#isOver) this.#nextSign = this.#scheduleSign();
+    this.#nextLook[Symbol.dispose]();
   }
 
   async #write(frame: Uint8Array): Promise<void> {
-    const stalled = new PeerError('peer_unreachable', `the caller took nothing for ${STALL_MS} ms`);
-    using _limit = this.#clock.after(STALL_MS, () => this.#stream.abort(stalled));
-    await this.#stream.write(frame);
+    this.#hasTold = true;
+    this.#writingSinceMs = this.#clock.monotonicMs();
+    try {
+      await this.#stream.write(frame);
+    } finally {
+      this.#writingSinceMs = undefined;
+    }
+  }
+
+  #scheduleLook(): Disposable {
+    // One timer for all frames: there may be many thousands of them a second.
+    return this.#clock.after(LOOK_INTERVAL_MS, () => {
+      this.#nextLook = this.#scheduleLook();
+      const since = this.#writingSinceMs;
+      if (since === undefined) {
+        if (!this.#hasTold) this.#giveSign();
+      } else if (this.#clock.monotonicMs() - since >= STALL_MS) {
+        this.#stream.abort(new PeerError('peer_unreachable', `the caller took nothing for ${STALL_MS} ms`));
+      }
+      this.#hasTold = false;
+    });
+  }
+
+  #giveSign(): void {
+    // Where it cannot be written, what comes next cannot either, and says so.
+    this.#sign = this.#write(ALIVE_FRAME)
+      .catch(() => undefined)
+      .finally(() => (this.#sign = undefined));
   }
 }

@@ -159,7 +159,7 @@ class PairedStream implements PeerStream {
     const other = this.#other as PairedStream;
     if (frame.length > this.#maxFrameBytes) this.abort(new Error('the frame is too long'));
     if (this.#reset === undefined) {
-      other.#inbox.push(Uint8Array.from(frame));
+      other.#inbox.push(new Uint8Array(frame));
       other.#wake();
     }
     while (this.#reset === undefined && other.#inbox.length >= CAPACITY) await this.#changed.promise;

@@ -13,6 +13,7 @@ import { eventDetails, eventListColumns } from '../event-columns.ts';
 import { isAfter } from '../follow/job-events.ts';
 import { STATUS_STYLES } from '../job-columns.ts';
 import { JOB_ARGUMENT, resolveJobId, shortIds } from '../job-ids.ts';
+import { endOfNodeId } from '../node-ids.ts';
 import { wholeNumber } from '../option-values.ts';
 import { printRows, printValue } from '../output.ts';
 import { timeOfDay } from '../screen/format.ts';
@@ -132,7 +133,8 @@ async function followEvents(
 async function printLine(cli: Cli, event: JobEventView): Promise<void> {
   const { out } = cli.terminal;
   const shown = `${timeOfDay(event.at)}  ${event.job_id}  `;
-  const details = printable([event.id, eventDetails(event)].join('  '));
+  const place = event.owner === undefined ? event.id : `${event.id} on ${endOfNodeId(event.owner)}`;
+  const details = printable([place, eventDetails(event)].join('  '));
   const type = event.type.padEnd(9);
   const room = out.width === undefined ? undefined : out.width - shown.length - type.length - 2;
   const cut = room === undefined ? details : truncate(details, room);
