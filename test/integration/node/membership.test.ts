@@ -5,7 +5,8 @@ import { clusterKeyText } from '../../../src/peers/cluster-key.ts';
 import { peerIdOf } from '../../../src/peers/identity.ts';
 import { encodeJoinToken } from '../../../src/peers/join-token.ts';
 import { FakeEngine, json } from '../../support/fake-engine.ts';
-import { NodeHome } from '../../support/node-process.ts';
+import { NodeHome, type NodeProcess } from '../../support/node-process.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { cli } from '../cli/cli-process.ts';
 
 const KEY = Buffer.alloc(32, 7);
@@ -97,4 +98,25 @@ test('what a node that has run once prints is a token that another one takes', a
   const { cluster_id: joined } = await node.rpc('NodeService.Info', {});
   expect((await cli(['cluster', 'id', '--data-dir', home.dataDir])).stdout).toContain(joined);
   expect(readFileSync(join(other.dataDir, 'cluster.key'), 'utf8')).toBe(readFileSync(keyFile(), 'utf8'));
+});
+
+test('a node joins a running one with its token, and is denied and allowed again', async () => {
+  const first = await home.start();
+  const token = (await cli(['cluster', 'token', '--data-dir', home.dataDir])).stdout.trim();
+  await using other = await NodeHome.create({ settings: { 'docker.host': engine.host } });
+  const second = await other.start({ args: ['--join', token] });
+  const { node_id: firstId } = await first.rpc('PeerService.Identity', {});
+  const { node_id: secondId } = await second.rpc('PeerService.Identity', {});
+  const statusAt = async (node: NodeProcess): Promise<unknown> =>
+    (await node.rpc('PeerService.List', {})).peers.map(({ node_id, status }) => [node_id, status]);
+  await expect.poll(() => statusAt(first), PATIENCE).toEqual([[secondId, 'connected']]);
+  await expect.poll(() => statusAt(second), PATIENCE).toEqual([[firstId, 'connected']]);
+  const ping = await cli(['peers', 'ping', firstId.slice(-8)], { port: other.port });
+  expect(ping).toMatchObject({ code: 0, stderr: '' });
+  expect((await cli(['peers', 'deny', secondId], { port: home.port })).code).toBe(0);
+  await expect.poll(() => statusAt(first), PATIENCE).not.toEqual([[secondId, 'connected']]);
+  await expect.poll(() => statusAt(second), PATIENCE).not.toEqual([[firstId, 'connected']]);
+  expect((await cli(['peers', 'ping', firstId], { port: other.port })).code).toBe(7);
+  expect((await cli(['peers', 'allow', secondId], { port: home.port })).code).toBe(0);
+  await expect.poll(() => statusAt(second), PATIENCE).toEqual([[firstId, 'connected']]);
 });
