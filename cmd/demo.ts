@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Docker from 'dockerode';
 import { RpcClient } from '../src/api/client.ts';
@@ -13,15 +14,18 @@ import { Steps } from './demo/steps.ts';
 
 const HELP = `Usage: npm run demo [-- --exit]
 
-Shows the main job live: a node, a container made from a curl, its status, its logs, its end.
+Shows the main job live: two nodes that are one cluster, a container made from a curl to the one, and its status, its logs
+and its end by way of the other.
 
 Options:
-  --exit  ends the node at the end and leaves nothing behind; otherwise the node is kept running
+  --exit  ends the nodes at the end and leaves nothing behind; otherwise they are kept running
   --help  this text
 `;
 
-const WANTED_PORT = 8080;
+const WANTED_PORTS = [8080, 8081] as const;
+const WANTED_P2P_PORTS = [4001, 4002] as const;
 const WAIT_LIMIT_MS = 60_000;
+const POLL_MS = 25;
 const NETWORK = 'container-manager';
 
 /** The whole main job, as a user sees it. Whatever was made is taken away again, however it ends. */
@@ -34,54 +38,95 @@ async function demo(steps: Steps, mustExit: boolean): Promise<void> {
   const image = await steps.run('demo image, made of what is on this machine', () => buildDemoImage(docker));
   if (mustExit) cleanUp.defer(() => removeDemoImage(docker).catch(ignoreMissing));
 
-  const port = await freePort(WANTED_PORT);
-  const dataDir = mkdtempSync(join(tmpdir(), 'cm-demo-'));
-  cleanUp.defer(() => rmSync(dataDir, { recursive: true, force: true }));
-  const node = new NodeChild(port, dataDir);
-  cleanUp.defer(async () => void (await node.stop()));
-  await steps.run(
-    'node up',
-    () => node.whenReady(port),
-    () => `http://127.0.0.1:${port}, data in ${dataDir}`,
-  );
+  const first = await startNode(steps, cleanUp, 0);
+  const token = await first.token();
+  const second = await startNode(steps, cleanUp, 1, token);
+  const clients = [first, second].map(({ port }) => new RpcClient({ address: `127.0.0.1:${port}` }));
+  const [client, other] = clients as [RpcClient, RpcClient];
+  await steps.run('connected: each knows the jobs of the other', () => untilConnected(other));
 
-  const client = new RpcClient({ address: `127.0.0.1:${port}` });
   const leave = new AbortController();
   const statuses = new StatusLines();
-  const following = statuses.follow(steps, client, leave.signal);
+  const following = statuses.follow(steps, other, leave.signal);
   try {
-    await oneJob(steps, client, statuses, image, port);
+    await oneJob(steps, { client, other, statuses, image, port: first.port });
   } catch (error) {
-    await removeJobs(client);
+    for (const each of clients) await removeJobs(each);
     throw error;
   } finally {
     leave.abort();
     await following;
   }
   if (mustExit) {
-    await steps.run(
-      'node down',
-      () => node.stop(),
-      (code) => `exit code ${code}`,
-    );
+    for (const node of [second, first]) {
+      await steps.run(
+        `node ${node.port} down`,
+        () => node.stop(),
+        (code) => `exit code ${code}`,
+      );
+    }
     return;
   }
-  await steps.say(`\nThe node goes on: http://127.0.0.1:${port} (Ctrl-C ends it). In another terminal:\n`);
-  await steps.say(`  npm run --silent node -- run --address localhost:${port} --follow \\`);
+  const [here, there] = [first.port, second.port];
+  await steps.say(
+    `\nThe nodes go on: http://127.0.0.1:${here} and ${there} (Ctrl-C ends them). In another terminal:\n`,
+  );
+  await steps.say(`  npm run --silent node -- run --address localhost:${here} --follow \\`);
   await steps.say(`    --entrypoint /node ${image.image} -e 'console.log("hello")'`);
-  await steps.say(`  npm run --silent node -- ps --address localhost:${port} --all\n`);
+  await steps.say(`  npm run --silent node -- ps --address localhost:${there} --all --all-nodes`);
+  await steps.say(`  npm run --silent node -- peers --address localhost:${there}\n`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
-  // The node's data goes with it, and nobody would know whose these containers were.
-  await steps.run('jobs removed, with their containers', () => removeJobs(client));
+  // The nodes' data goes with them, and nobody would know whose these containers were.
+  await steps.run('jobs removed, with their containers', async () => {
+    for (const each of clients) await removeJobs(each);
+  });
 }
 
-async function oneJob(
+async function startNode(
   steps: Steps,
-  client: RpcClient,
-  statuses: StatusLines,
-  image: DemoImage,
-  port: number,
-): Promise<void> {
+  cleanUp: AsyncDisposableStack,
+  place: 0 | 1,
+  token?: string,
+): Promise<NodeChild> {
+  const port = await freePort(WANTED_PORTS[place]);
+  const p2pPort = await freePort(WANTED_P2P_PORTS[place]);
+  const dataDir = mkdtempSync(join(tmpdir(), 'cm-demo-'));
+  cleanUp.defer(() => rmSync(dataDir, { recursive: true, force: true }));
+  const node = new NodeChild({ port, p2pPort, dataDir, ...(token !== undefined && { token }) });
+  cleanUp.defer(async () => void (await node.stop()));
+  await steps.run(
+    token === undefined ? 'node up' : 'second node up, with a token of the first',
+    () => node.whenReady(),
+    () => `http://127.0.0.1:${port}, data in ${dataDir}`,
+  );
+  return node;
+}
+
+/** Each node tells its peers of its jobs as soon as they are connected. */
+async function untilConnected(client: RpcClient): Promise<void> {
+  for (
+    const startedMs = performance.now();
+    performance.now() - startedMs < WAIT_LIMIT_MS;
+    await delay(POLL_MS)
+  ) {
+    const { peers } = await client.call('PeerService.List', {});
+    if (peers.some(({ status, heard_age_ms }) => status === 'connected' && heard_age_ms !== undefined))
+      return;
+  }
+  throw new Error('the two nodes did not connect');
+}
+
+interface Scene {
+  readonly client: RpcClient;
+  /** Of the node that does not run the job. */
+  readonly other: RpcClient;
+  readonly statuses: StatusLines;
+  readonly image: DemoImage;
+  readonly port: number;
+}
+
+/** Created on one node; everything after that by way of the other. */
+async function oneJob(steps: Steps, { client, other, statuses, image, port }: Scene): Promise<void> {
   const params: CreateParams = {
     image: image.image,
     entrypoint: image.entrypoint,
@@ -96,9 +141,14 @@ async function oneJob(
     () => client.call('ContainerService.Create', params),
     (created) => `${created.message}, job ${created.job_id}`,
   );
+  await steps.run(
+    'Status, asked on the other node',
+    () => other.call('ContainerService.Status', { job_id: jobId }),
+    ({ status }) => status,
+  );
   const up = await steps.run(
     'container up',
-    () => waitUntil(client, statuses, jobId, 'running'),
+    () => waitUntil(other, statuses, jobId, 'running'),
     describeContainer,
   );
   const url = `http://127.0.0.1:${up.ports?.[0]?.host}/`;
@@ -107,17 +157,17 @@ async function oneJob(
     async () => (await fetch(url)).text(),
     (text) => `GET ${url} -> ${JSON.stringify(text.trim())}`,
   );
-  await steps.run('logs', () => showLogs(steps, client, jobId));
+  await steps.run('logs, read on the other node', () => showLogs(steps, other, jobId));
   await steps.run(
-    'stop',
+    'stop, asked for on the other node',
     async () => {
-      await client.call('ContainerService.Stop', { job_id: jobId });
-      return waitUntil(client, statuses, jobId, 'ended');
+      await other.call('ContainerService.Stop', { job_id: jobId });
+      return waitUntil(other, statuses, jobId, 'ended');
     },
     (job) => `${job.status}, exit code ${job.exit_code}`,
   );
   await steps.run('removed, with its container', () =>
-    client.call('ContainerService.Remove', { job_id: jobId }),
+    other.call('ContainerService.Remove', { job_id: jobId }),
   );
 }
 
@@ -152,7 +202,7 @@ class StatusLines {
   readonly #shown = new Map<string, PromiseWithResolvers<void>>();
 
   async follow(steps: Steps, client: RpcClient, signal: AbortSignal): Promise<void> {
-    for await (const message of client.streamEvents({ signal })) {
+    for await (const message of client.streamEvents({ signal, allNodes: true })) {
       if (message.kind !== 'job') continue;
       await steps.note(`status: ${message.event.type}`);
       this.#entry(message.event.type).resolve();

@@ -1,34 +1,53 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 const PROGRAM = fileURLToPath(new URL('../container-manager.ts', import.meta.url));
 const START_LIMIT_MS = 30_000;
 const POLL_MS = 25;
 
-/** The node of the demo, in a process of its own, as a user would start it. */
+const run = promisify(execFile);
+
+export interface NodeChildOptions {
+  readonly port: number;
+  readonly p2pPort: number;
+  readonly dataDir: string;
+  /** Of the cluster to join; without one the node is a cluster of its own. */
+  readonly token?: string;
+}
+
+/** A node of the demo, in a process of its own, as a user would start it. */
 export class NodeChild {
+  readonly port: number;
+  readonly #dataDir: string;
   readonly #process: ChildProcess;
   #errors = '';
 
-  constructor(port: number, dataDir: string) {
+  constructor({ port, p2pPort, dataDir, token }: NodeChildOptions) {
+    this.port = port;
+    this.#dataDir = dataDir;
+    const flags = {
+      port,
+      'p2p-port': p2pPort,
+      'data-dir': dataDir,
+      'listen-address': '127.0.0.1',
+      // Two on one host need no search for each other, and nobody else is to be found by them.
+      'peers-mdns': false,
+      'log-level': 'warn',
+    };
     this.#process = spawn(
       process.execPath,
-      [
-        PROGRAM,
-        '--port',
-        String(port),
-        '--data-dir',
-        dataDir,
-        '--listen-address',
-        '127.0.0.1',
-        '--log-level',
-        'warn',
-      ],
-      // In a group of its own: Ctrl-C is for the demo, which still has to ask the node to clean up.
-      { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+      [PROGRAM, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])],
+      {
+        // A token is as good as membership, and everybody can read a command line.
+        env: { ...process.env, ...(token !== undefined && { CONTAINER_MANAGER_JOIN: token }) },
+        stdio: ['ignore', 'ignore', 'pipe'],
+        // In a group of its own: Ctrl-C is for the demo, which still has to ask the node to clean up.
+        detached: true,
+      },
     );
     this.#process.stderr?.on(
       'data',
@@ -37,17 +56,29 @@ export class NodeChild {
   }
 
   /** Resolves when the node takes work; fails with its last words when it ends instead. */
-  async whenReady(port: number): Promise<void> {
+  async whenReady(): Promise<void> {
     for (
       const startedMs = performance.now();
       performance.now() - startedMs < START_LIMIT_MS;
       await delay(POLL_MS)
     ) {
       if (this.#process.exitCode !== null) throw new Error(`the node ended: ${this.#errors}`);
-      const reply = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined);
+      const reply = await fetch(`http://127.0.0.1:${this.port}/ready`).catch(() => undefined);
       if (reply?.ok === true) return;
     }
     throw new Error(`the node was not ready within ${START_LIMIT_MS} ms: ${this.#errors}`);
+  }
+
+  /** One string with which another node joins this one. */
+  async token(): Promise<string> {
+    const { stdout } = await run(process.execPath, [
+      PROGRAM,
+      'cluster',
+      'token',
+      '--data-dir',
+      this.#dataDir,
+    ]);
+    return stdout.trim();
   }
 
   /** Resolves with the exit code. */
