@@ -145,6 +145,32 @@ describe.each(await composePrograms())('%s', (program) => {
       }
     });
 
+    it('tell the same of a job, whichever of them is asked', async () => {
+      const image = await makeSleepingImage(cluster.project);
+      const params = [{ image, arguments: [], resources: {}, env: {} }];
+      const created = await post(cluster, 'node-1', 'ContainerService.Create', params);
+      expect(created).toMatchObject({ id: 1, result: { message: 'Job created successfully' } });
+      const { job_id } = created.result;
+      for (const service of SERVICES) {
+        await expect
+          .poll(() => post(cluster, service, 'ContainerService.Status', [{ job_id }]), PATIENCE)
+          .toMatchObject({ id: 1, result: { job_id, status: 'running' } });
+      }
+      const there = await post(cluster, 'node-2', 'ContainerService.Create', params);
+      await expect
+        .poll(
+          () => post(cluster, 'node-1', 'ContainerService.Status', [{ job_id: there.result.job_id }]),
+          PATIENCE,
+        )
+        .toMatchObject({ result: { status: 'running' } });
+      const containers = await cluster.jobContainers();
+      const labelsOf = (id: string): Record<string, string> =>
+        containers.find(({ Names }) => Names.includes(`/cm-${id}`))?.Labels ?? {};
+      const [here, other] = [labelsOf(job_id), labelsOf(there.result.job_id)];
+      expect(other['container-manager.owner']).not.toBe(here['container-manager.owner']);
+      expect(other['container-manager.cluster']).toBe(here['container-manager.cluster']);
+    });
+
     it('refuse a stranger in their own network', async () => {
       const talks: string[] = [];
       for (const [index, service] of SERVICES.entries()) {
@@ -199,6 +225,30 @@ async function create(cluster: ComposeCluster, service: Service): Promise<{ job_
     .poll(async () => (await rpcCall(port, 'ContainerService.Status', { job_id })).status, PATIENCE)
     .toBe('complete');
   return { job_id };
+}
+
+/** A call as the README shows it to curl. */
+async function post(
+  cluster: ComposeCluster,
+  service: Service,
+  method: string,
+  params: unknown,
+): Promise<{ result: { job_id: string; status?: string } }> {
+  const port = cluster.ports[service];
+  const headers = { 'content-type': 'application/json', host: `localhost:${port}` };
+  const body = JSON.stringify({ jsonrpc: '2.0', method, params, id: 1 });
+  const reply = await httpCall(port, { method: 'POST', path: '/jrpc', headers, body });
+  return JSON.parse(reply.text) as { result: { job_id: string; status?: string } };
+}
+
+/** Stands for an image that needs no arguments and goes on running. Other tests use the names of real ones. */
+async function makeSleepingImage(name: string): Promise<string> {
+  const container = await docker.createContainer({ Image: TEST_IMAGE, Cmd: ['true'] });
+  await container.commit({ repo: name, tag: 'sleeping', changes: 'CMD ["sleep", "600"]' });
+  await container.remove();
+  const image = `${name}:sleeping`;
+  onTestFinished(async () => void (await docker.getImage(image).remove({ force: true })));
+  return image;
 }
 
 interface Ended {
