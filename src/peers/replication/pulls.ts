@@ -25,7 +25,7 @@ const ROUND_SPREAD_MS = 15_000;
 const FIRST_ROUND_MS = 1_500;
 /** A gap may be two messages that overtook each other, ms. */
 const GAP_DELAY_MS = 40;
-const RETRY_BACKOFF = { firstMs: 250, capMs: 5_000 };
+const RETRY_BACKOFF = { firstMs: 250, capMs: 15_000 };
 
 interface PeerWork {
   scope: PullScope | undefined;

@@ -57,14 +57,23 @@ export interface ReplicatorDependencies {
 
 /** So long a peer may take over one answer, ms. */
 const PULL_TIMEOUT_MS = 120_000;
-/** An owner whose log does not become what it says is asked again after this, ms. */
+/** A log that does not become what its owner says is fetched anew after this, ms, and then four times less often each time. */
 const DISTRUST_MS = 5_000;
+const MAX_DISTRUST_MS = 600_000;
 /** A node begins its log anew so often at most because a peer is in doubt, ms: all others must fetch it again. */
 const DOUBT_INTERVAL_MS = 600_000;
 /** An owner that was not heard for so long can be given up, ms. */
 const SILENT_MS = 20_000;
 /** Peers that are asked for one key. */
 const LOCATE_PEERS = 8;
+
+interface Distrust {
+  /** How often the log was fetched anew. */
+  readonly times: number;
+  readonly untilMs: number;
+  /** The whole log, from its owner, did not help. */
+  readonly isInDoubt: boolean;
+}
 
 /**
  * Keeps a mirror of every other node's log, and tells them of this one's: changes as they come, by gossip, which may be lost; and what
@@ -80,7 +89,7 @@ export class Replicator implements AsyncDisposable {
   readonly #forgotten: ForgottenOwners;
   readonly #watch = new IdentityWatch();
   /** Owners whose mirror is not what they have, as long as that lasts. */
-  readonly #distrusted = new Map<NodeId, { readonly untilMs: number; readonly isInDoubt: boolean }>();
+  readonly #distrusted = new Map<NodeId, Distrust>();
   readonly #headAtStart: number;
   #doubtedAtMs = Number.NEGATIVE_INFINITY;
   #opening: Promise<void> | undefined;
@@ -198,7 +207,9 @@ export class Replicator implements AsyncDisposable {
     const nowMs = this.#deps.clock.monotonicMs();
     const known = this.#distrusted.get(owner);
     if (known !== undefined && nowMs < known.untilMs) return;
-    this.#distrusted.set(owner, { untilMs: nowMs + DISTRUST_MS, isInDoubt: known?.isInDoubt ?? false });
+    const times = (known?.times ?? 0) + 1;
+    const untilMs = nowMs + Math.min(DISTRUST_MS * 4 ** (times - 1), MAX_DISTRUST_MS);
+    this.#distrusted.set(owner, { times, untilMs, isInDoubt: known?.isInDoubt ?? false });
     this.#deps.reports.onMismatch(owner);
     this.mirror.distrust(owner);
     this.#pulls.noticeGap(owner, undefined);
@@ -209,8 +220,17 @@ export class Replicator implements AsyncDisposable {
   }
 
   async #serve(stream: PeerStream, from: NodeId): Promise<void> {
-    const bytes = await stream.read();
-    if (bytes === undefined) return;
+    try {
+      const bytes = await stream.read();
+      if (bytes !== undefined) await this.#answer(bytes, stream, from);
+    } catch (error) {
+      if (error instanceof PeerError && error.code === 'peer_violation')
+        this.#deps.reports.onViolation(from, error);
+      throw error;
+    }
+  }
+
+  async #answer(bytes: Uint8Array, stream: PeerStream, from: NodeId): Promise<void> {
     const asked = decodeRequest(bytes);
     const { log, store, signing, clock } = this.#deps;
     const deps = { log, voice: this.#voice, mirror: this.mirror, store, signing, clock };
@@ -298,7 +318,7 @@ export class Replicator implements AsyncDisposable {
     // Where the whole log, from its owner, did not help, that is to begin it anew.
     const distrusted = this.#distrusted.get(peer);
     if (distrusted !== undefined && isWhole && this.mirror.isMismatch(peer))
-      this.#distrusted.set(peer, { untilMs: distrusted.untilMs, isInDoubt: true });
+      this.#distrusted.set(peer, { ...distrusted, isInDoubt: true });
     for (const { owner } of [...this.mirror.owners()]) this.#repair(owner, undefined);
   }
 
