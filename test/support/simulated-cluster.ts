@@ -5,7 +5,7 @@ import type { Signing } from '../../src/peers/signing.ts';
 import type { MirroredRecord } from '../../src/peers/replication/mirror-store.ts';
 import { Replicator, type ReplicationReports } from '../../src/peers/replication/replicator.ts';
 import { MemoryMirrorStore } from './memory-mirror-store.ts';
-import { seededRandom } from './seeded-random.ts';
+import { quickRandom } from './seeded-random.ts';
 import { SimulatedLog } from './simulated-log.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { VirtualNetwork, type VirtualNode } from './virtual-network.ts';
@@ -140,7 +140,7 @@ export class SimulatedCluster {
   #changes = 0;
 
   constructor(options: { readonly seed: number; readonly size: number }) {
-    this.random = seededRandom(options.seed);
+    this.random = quickRandom(options.seed);
     this.network = new VirtualNetwork({ clock: this.clock, random: this.random });
     this.nodes = Array.from({ length: options.size }, (_, index) => new SimulatedNode(`node ${index}`, this));
   }
