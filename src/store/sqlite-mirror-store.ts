@@ -36,6 +36,12 @@ export interface SqliteMirrorStoreOptions {
   readonly onSetAside: (file: string, reason: string) => void;
 }
 
+interface OpenMirrors {
+  readonly database: DatabaseSync;
+  readonly statements: MirrorStatements;
+  readonly counts: readonly { readonly owner: NodeId; readonly count: number }[];
+}
+
 /** Pages of the write-ahead log before it is worked into the file, 12 MiB. */
 const CHECKPOINT_PAGES = 3072;
 
@@ -55,17 +61,20 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
   constructor(options: SqliteMirrorStoreOptions) {
     this.#options = options;
     this.#file = join(options.directory, 'mirror.db');
-    this.#database = this.#open();
-    this.#statements = prepareMirrorStatements(this.#database);
-    const counts = this.#statements.counts.all() as { owner: NodeId; count: number }[];
+    const { database, statements, counts } = this.#open();
+    this.#database = database;
+    this.#statements = statements;
     for (const { owner, count } of counts) this.#counts.set(owner, count);
   }
 
-  /** A number greater than in any life of this node before: it follows the wall clock, in seconds, in case the file was lost. */
+  /**
+   * A number greater than in any life of this node before: it follows the wall clock in case the file was lost, in ms, since a
+   * node that ends because of a damaged file may be started again, without it, within the second.
+   */
   nextIncarnation(): number {
     return this.#guard(() => {
       const known = this.#statements.incarnation.get() as { incarnation: number } | undefined;
-      const next = Math.max((known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs() / 1000));
+      const next = Math.max((known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs()));
       this.#durably(() => this.#statements.saveIncarnation.run(next));
       return next;
     });
@@ -232,7 +241,7 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
     return `${this.#file}.damaged`;
   }
 
-  #open(): DatabaseSync {
+  #open(): OpenMirrors {
     if (existsSync(this.#mark)) this.#setAside('it was found damaged');
     try {
       return this.#openFile();
@@ -245,7 +254,7 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
     }
   }
 
-  #openFile(): DatabaseSync {
+  #openFile(): OpenMirrors {
     try {
       closeSync(openSync(this.#file, 'a', 0o600));
     } catch (error) {
@@ -272,7 +281,10 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
         database.exec(`PRAGMA application_id = ${MIRROR_APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
         database.exec('COMMIT');
       }
-      return database;
+      const statements = prepareMirrorStatements(database);
+      // Reads all of an index: the first that would find it damaged.
+      const counts = statements.counts.all() as OpenMirrors['counts'];
+      return { database, statements, counts };
     } catch (error) {
       database.close();
       throw error;
