@@ -45,13 +45,14 @@ export class ForgottenOwners {
     return true;
   }
 
-  /** Whether a statement is one of an owner that was given up. One that is newer ends that. */
+  /** Whether a statement is of the time before its owner was given up. */
   covers(owner: NodeId, statement: StatementPlace): boolean {
     const mark = this.#marks.get(owner);
-    if (mark === undefined) return false;
-    if (!isNewer(statement, mark)) return true;
-    this.#marks.delete(owner);
-    this.#save(this.all());
-    return false;
+    return mark !== undefined && !isNewer(statement, mark);
+  }
+
+  /** The owner has returned. */
+  release(owner: NodeId): void {
+    if (this.#marks.delete(owner)) this.#save(this.all());
   }
 }

@@ -12,9 +12,11 @@ import type { LogRecord } from './log-record.ts';
 import { Mirror, type MirrorReports } from './mirror.ts';
 import type { MirrorStore } from './mirror-store.ts';
 import type { OwnLog } from './own-log.ts';
+import { OwnPast } from './own-past.ts';
 import { Publisher } from './publisher.ts';
 import { Pulls, type PullScope } from './pulls.ts';
-import { decodeStatement, isNewer, type SignedStatement, type Statement } from './statement.ts';
+import { Repairs } from './repairs.ts';
+import { isNewer, type SignedStatement, type Statement } from './statement.ts';
 import { request } from './sync-client.ts';
 import { decodeRequest, SYNC_PROTOCOL, type Forgotten, type PullRequest } from './sync-messages.ts';
 import { serveLocate, servePull } from './sync-server.ts';
@@ -57,23 +59,10 @@ export interface ReplicatorDependencies {
 
 /** So long a peer may take over one answer, ms. */
 const PULL_TIMEOUT_MS = 120_000;
-/** A log that does not become what its owner says is fetched anew after this, ms, and then four times less often each time. */
-const DISTRUST_MS = 5_000;
-const MAX_DISTRUST_MS = 600_000;
-/** A node begins its log anew so often at most because a peer is in doubt, ms: all others must fetch it again. */
-const DOUBT_INTERVAL_MS = 600_000;
 /** An owner that was not heard for so long can be given up, ms. */
 const SILENT_MS = 20_000;
 /** Peers that are asked for one key. */
 const LOCATE_PEERS = 8;
-
-interface Distrust {
-  /** How often the log was fetched anew. */
-  readonly times: number;
-  readonly untilMs: number;
-  /** The whole log, from its owner, did not help. */
-  readonly isInDoubt: boolean;
-}
 
 /**
  * Keeps a mirror of every other node's log, and tells them of this one's: changes as they come, by gossip, which may be lost; and what
@@ -88,17 +77,13 @@ export class Replicator implements AsyncDisposable {
   readonly #pulls: Pulls;
   readonly #forgotten: ForgottenOwners;
   readonly #watch = new IdentityWatch();
-  /** Owners whose mirror is not what they have, as long as that lasts. */
-  readonly #distrusted = new Map<NodeId, Distrust>();
-  readonly #headAtStart: number;
-  #doubtedAtMs = Number.NEGATIVE_INFINITY;
-  #opening: Promise<void> | undefined;
+  readonly #repairs: Repairs;
+  readonly #past: OwnPast;
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDependencies) {
     this.#options = options;
     this.#deps = deps;
     const { network, log, store, signing, clock, reports } = deps;
-    this.#headAtStart = log.head;
     this.mirror = new Mirror({ store, clock, reports });
     this.#forgotten = new ForgottenOwners(store.forgotten(), {
       signing,
@@ -118,6 +103,23 @@ export class Replicator implements AsyncDisposable {
       pull: (peer, scope, signal) => this.#pull(peer, scope, signal),
       isBehind: (owner) => this.mirror.hasGap(owner),
       onFailure: (peer, error) => this.#failed(peer, error),
+    });
+    this.#repairs = new Repairs({
+      mirror: this.mirror,
+      clock,
+      noticeGap: (owner, hint) => this.#pulls.noticeGap(owner, hint),
+      onMismatch: (owner) => reports.onMismatch(owner),
+    });
+    this.#past = new OwnPast({
+      nodeId: network.nodeId,
+      log,
+      voice: this.#voice,
+      signing,
+      watch: this.#watch,
+      clock,
+      onCopied: () => reports.onCopiedIdentity(network.nodeId),
+      onBehind: (epoch) => reports.onBehind(epoch),
+      onOpened: () => this.announce(),
     });
   }
 
@@ -145,15 +147,14 @@ export class Replicator implements AsyncDisposable {
 
   /** Something of an owner's mirror is gone: it is compared with what the owner has, and fetched anew. */
   mistrust(owner: NodeId): void {
-    this.mirror.distrust(owner);
-    this.#pulls.noticeGap(owner, undefined);
+    this.#repairs.fetchAnew(owner);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#publisher[Symbol.dispose]();
     this.#voice[Symbol.dispose]();
     await this.#pulls[Symbol.asyncDispose]();
-    await this.#opening;
+    await this.#past.settled();
   }
 
   #judge(message: Uint8Array, from: NodeId): GossipVerdict {
@@ -174,7 +175,7 @@ export class Replicator implements AsyncDisposable {
     const { signing, network, inspect } = this.#deps;
     const owner = signing.nodeIdOf(statement.owner);
     if (owner === network.nodeId) {
-      this.#hearOneself(statement, signed);
+      this.#past.hear(statement, signed);
       return 'ignore';
     }
     if (!this.#isWanted(owner, statement)) return 'ignore';
@@ -193,26 +194,8 @@ export class Replicator implements AsyncDisposable {
     const { epoch, from: start, to } = statement;
     const proved = records.map((record, index) => ({ record, proof: proofs[index] as Uint8Array }));
     this.mirror.take({ owner, epoch, span: { from: start, to }, records: proved, isCurrent: false });
-    this.#repair(owner, from);
+    this.#repairs.check(owner, from);
     return 'accept';
-  }
-
-  /** Asks for what is missing, and for everything where what is there is not what it should be. */
-  #repair(owner: NodeId, hint: NodeId | undefined): void {
-    if (this.mirror.hasGap(owner)) return this.#pulls.noticeGap(owner, hint);
-    if (!this.mirror.isMismatch(owner)) {
-      this.#distrusted.delete(owner);
-      return;
-    }
-    const nowMs = this.#deps.clock.monotonicMs();
-    const known = this.#distrusted.get(owner);
-    if (known !== undefined && nowMs < known.untilMs) return;
-    const times = (known?.times ?? 0) + 1;
-    const untilMs = nowMs + Math.min(DISTRUST_MS * 4 ** (times - 1), MAX_DISTRUST_MS);
-    this.#distrusted.set(owner, { times, untilMs, isInDoubt: known?.isInDoubt ?? false });
-    this.#deps.reports.onMismatch(owner);
-    this.mirror.distrust(owner);
-    this.#pulls.noticeGap(owner, undefined);
   }
 
   #isWanted(owner: NodeId, statement: Statement): boolean {
@@ -235,48 +218,12 @@ export class Replicator implements AsyncDisposable {
     const { log, store, signing, clock } = this.#deps;
     const deps = { log, voice: this.#voice, mirror: this.mirror, store, signing, clock };
     if (asked.kind === 'locate') return serveLocate(asked.key, stream, deps);
-    await this.#heed(asked);
+    this.#past.show(asked.evidence);
+    if (asked.isInDoubt) this.#past.doubt();
+    // What is said from here on is said in the new epoch.
+    await this.#past.settled();
     for (const mark of asked.forgotten) this.#heedForgotten(mark, from);
     await servePull(asked, stream, deps);
-  }
-
-  /** Somebody shows what this node once said: more than its store knows, where that was lost. */
-  async #heed({ evidence, isInDoubt }: PullRequest): Promise<void> {
-    for (const signed of evidence) {
-      const statement = decodeStatement(signed.bytes);
-      if (Buffer.compare(statement.owner, this.#deps.signing.publicKey) === 0)
-        this.#hearOneself(statement, signed);
-    }
-    if (isInDoubt) this.#heedDoubt();
-    await this.#opening;
-  }
-
-  #heedDoubt(): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (nowMs - this.#doubtedAtMs < DOUBT_INTERVAL_MS) return;
-    this.#doubtedAtMs = nowMs;
-    this.#opening ??= this.#openEpoch(this.#deps.log.epoch).finally(() => (this.#opening = undefined));
-  }
-
-  /** The signature is checked where it matters: anybody can send back an old message. */
-  #hearOneself(statement: Statement, signed: SignedStatement): void {
-    const { log, network, reports, signing } = this.#deps;
-    const own = { incarnation: this.#options.incarnation, tick: this.#voice.tick };
-    const isOwn = statement.incarnation === own.incarnation && statement.tick <= own.tick;
-    if (isOwn) return;
-    requireSigned(statement, signed, signing);
-    if (this.#watch.isOwnCopy(network.nodeId, statement, own))
-      return reports.onCopiedIdentity(network.nodeId);
-    // What a life before has said, this one must have begun with.
-    const isLost =
-      statement.epoch > log.epoch || (statement.epoch === log.epoch && statement.head > this.#headAtStart);
-    if (isLost) this.#opening ??= this.#openEpoch(statement.epoch).finally(() => (this.#opening = undefined));
-  }
-
-  async #openEpoch(above: number): Promise<void> {
-    this.#deps.reports.onBehind(above);
-    await this.#deps.log.openEpoch(above);
-    this.announce();
   }
 
   #watchForCopy(owner: NodeId, statement: Statement, signed: SignedStatement): void {
@@ -315,11 +262,8 @@ export class Replicator implements AsyncDisposable {
     const isWhole = this.mirror.state(peer)?.coverage.upTo === 0;
     const records = await this.#request(peer, this.#pullRequest(peer, scope), signal);
     reports.onPulled(peer, scope, records, clock.monotonicMs() - startedMs);
-    // Where the whole log, from its owner, did not help, that is to begin it anew.
-    const distrusted = this.#distrusted.get(peer);
-    if (distrusted !== undefined && isWhole && this.mirror.isMismatch(peer))
-      this.#distrusted.set(peer, { ...distrusted, isInDoubt: true });
-    for (const { owner } of [...this.mirror.owners()]) this.#repair(owner, undefined);
+    if (isWhole) this.#repairs.noteWhole(peer);
+    this.#repairs.checkAll();
   }
 
   #pullRequest(peer: NodeId, scope: PullScope): PullRequest {
@@ -341,9 +285,19 @@ export class Replicator implements AsyncDisposable {
         known === undefined
           ? []
           : [known.formerSigned, known.newestSigned].filter((signed) => signed !== undefined),
-      forgotten: this.#forgotten.all(),
-      isInDoubt: this.#distrusted.get(peer)?.isInDoubt ?? false,
+      forgotten: this.#stillForgotten(),
+      isInDoubt: this.#repairs.isInDoubt(peer),
     };
+  }
+
+  /** An owner that has said anything since has returned. */
+  #stillForgotten(): readonly Forgotten[] {
+    for (const mark of this.#forgotten.all()) {
+      const owner = this.#deps.signing.nodeIdOf(mark.owner);
+      const newest = this.mirror.state(owner)?.newest;
+      if (newest !== undefined && isNewer(newest, mark)) this.#forgotten.release(owner);
+    }
+    return this.#forgotten.all();
   }
 
   async #request(peer: NodeId, message: Parameters<typeof request>[1], signal: AbortSignal): Promise<number> {

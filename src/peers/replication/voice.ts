@@ -34,6 +34,10 @@ export class Voice implements Disposable {
     this.#subscription = deps.log.subscribe((change) => this.#note(change));
   }
 
+  get incarnation(): number {
+    return this.#options.incarnation;
+  }
+
   /** Of the last statement. */
   get tick(): number {
     return this.#tick;
