@@ -81,7 +81,7 @@ export function gossipOptions(topic: string): Partial<GossipsubOpts> {
       topics: {
         [topic]: {
           topicWeight: 1,
-          // Only what is rejected counts: nine messages in quick succession, and for seconds the peer is not heard at all.
+          // Only what is rejected counts: nine messages in quick succession, and the peer is not heard until they weigh less.
           invalidMessageDeliveriesWeight: -1,
           invalidMessageDeliveriesDecay: 0.97,
           timeInMeshWeight: 0,

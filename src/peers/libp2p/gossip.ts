@@ -9,7 +9,7 @@ import { TokenBucket } from './token-bucket.ts';
  * What one peer may pass on: its own messages and those of all others. Ten nodes that change a thousand jobs a second stay below
  * half of it; what is beyond is dropped unread, and costs no signature's check.
  */
-const MESSAGES_PER_PEER = { perSecond: 2_000, burst: 4_000 } as const;
+export const MESSAGES_PER_PEER = { perSecond: 2_000, burst: 4_000 } as const;
 const BYTES_PER_PEER = { perSecond: 16 * 1024 * 1024, burst: 16 * 1024 * 1024 } as const;
 
 /** What becomes of a message: sent by us, judged, or dropped since its sender sends too many. */
@@ -33,6 +33,8 @@ interface ReceivedRpc {
 export interface GossipDependencies {
   readonly clock: Clock;
   readonly topic: string;
+  /** Whoever holds the key can gossip; only who is admitted is heard. */
+  readonly isMember: (peer: NodeId) => boolean;
   readonly onEvent: (event: GossipEvent) => void;
 }
 
@@ -85,6 +87,7 @@ export class Gossip {
   }
 
   #verdictOf(message: Uint8Array, from: NodeId): GossipVerdict {
+    if (!this.#deps.isMember(from)) return 'ignore';
     return message.length > MAX_GOSSIP_BYTES ? 'reject' : this.#judge(message, from);
   }
 

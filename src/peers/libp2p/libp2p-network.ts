@@ -128,12 +128,13 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     this.#redialer = new Redialer({
       clock,
       dial: (addresses, peer) => this.#dial(addresses, peer),
-      isConnected: (peer) => this.#members.connectionsOf(peer).length > 0,
+      isConnected: (peer) => this.#members.isConnected(peer),
       isWanted: (peer) => this.#gate.isAllowed(peer) && this.connected().length < options.maxConnections,
     });
     this.#streams = new Streams({
       clock,
       connectionOf: (peer) => this.#members.connectionsOf(peer).find(({ status }) => status === 'open'),
+      admission: (connection) => this.#members.admission(connection),
       mount: (protocol, handler) =>
         this.#host.handle(protocol, handler, {
           maxInboundStreams: MAX_STREAMS,
@@ -244,6 +245,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     this.#gossip = new Gossip(this.#host.services.gossip, {
       clock,
       topic,
+      isMember: (peer) => this.#members.isConnected(peer),
       onEvent: (event) => telemetry.gossip(event),
     });
     this.#host.addEventListener('connection:open', ({ detail }) => this.#members.opened(detail));
@@ -350,7 +352,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
         details: { node: peer },
         retryable: true,
       });
-    if (this.#members.connectionsOf(peer).length === 0) throw unreachable('it is not connected');
+    if (!this.#members.isConnected(peer)) throw unreachable('it is not connected');
     using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: PING_LIMIT_MS });
     try {
       return await this.#host.services.ping.ping(peerIdFromString(peer), { signal: limited.signal });

@@ -14,9 +14,15 @@ export interface MembersDependencies {
   readonly onChange: (peer: NodeId, isConnected: boolean) => void;
 }
 
+/** Between the refusal of a peer and the end of its connection. */
+const REFUSAL_LINGER_MS = 500;
+/** Of what a refused peer speaks, so much is logged. */
+const MAX_TOLD_PROTOCOLS = 16;
+
 interface Candidate {
   readonly openedAtMs: number;
-  readonly limit: Disposable;
+  /** Ends the connection, if nothing comes before. */
+  limit: Disposable;
   readonly admission: PromiseWithResolvers<void>;
 }
 
@@ -40,6 +46,10 @@ export class Members {
   /** The admitted connections of a peer, the oldest first. */
   connectionsOf(peer: NodeId): readonly Connection[] {
     return this.#admitted.get(peer) ?? [];
+  }
+
+  isConnected(peer: NodeId): boolean {
+    return this.#admitted.has(peer);
   }
 
   /** Those that are not admitted yet, too. */
@@ -75,7 +85,7 @@ export class Members {
     const { connection, protocols } = identity;
     const candidate = this.#open.get(connection);
     if (candidate === undefined || connection.status !== 'open') return;
-    if (!this.#deps.isSpoken(protocols)) return this.#refuse(identity);
+    if (!this.#deps.isSpoken(protocols)) return this.#refuse(identity, candidate);
     candidate.limit[Symbol.dispose]();
     const peer = connection.remotePeer.toString() as NodeId;
     const others = this.connectionsOf(peer);
@@ -111,13 +121,17 @@ export class Members {
     for (const connection of [...this.#open.keys()]) connection.abort(reason);
   }
 
-  #refuse({ connection, protocols, agentVersion }: IdentifyResult): void {
+  /** Ended a moment later, so that the other side, too, learns why. */
+  #refuse({ connection, protocols, agentVersion }: IdentifyResult, candidate: Candidate): void {
+    candidate.limit[Symbol.dispose]();
+    candidate.limit = this.#deps.clock.after(REFUSAL_LINGER_MS, () =>
+      connection.abort(new Error('the peer speaks another version of the protocol')),
+    );
     const facts = {
       peer: connection.remotePeer.toString(),
       agent: agentVersion,
-      protocols: protocols.slice(0, 16),
+      protocols: protocols.slice(0, MAX_TOLD_PROTOCOLS),
     };
     this.#deps.refusals.refused('protocol_version', connection.remoteAddr.toString(), facts);
-    connection.abort(new Error('the peer speaks another version of the protocol'));
   }
 }

@@ -17,6 +17,8 @@ export interface StreamsDependencies {
   readonly clock: Clock;
   /** The connection to use to a peer; undefined when there is none. */
   readonly connectionOf: (peer: NodeId) => Connection | undefined;
+  /** Resolves when the connection is admitted, which the other side may know before us; rejects when it is not. */
+  readonly admission: (connection: Connection) => Promise<void>;
   /** Has libp2p answer a protocol. */
   readonly mount: (
     protocol: string,
@@ -100,6 +102,7 @@ export class Streams {
     }
     const stream = this.#keep(raw, mounted.protocol);
     try {
+      await this.#deps.admission(connection);
       const handler = await this.#handlerOf(mounted, stream);
       await handler(stream, from, stream.signal);
       await stream.end();

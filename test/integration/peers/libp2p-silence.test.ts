@@ -1,0 +1,82 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { waitFor } from '../../support/wait-for.ts';
+import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
+
+/** 10 s until the next ping, 8 s for its answer, and what a busy machine needs. */
+const FOUND_DEAD_MS = 25_000;
+const RECONNECT_MS = 3_000;
+const PATIENCE_MS = 30_000;
+
+let cluster: Libp2pCluster;
+let node: StartedPeer;
+let children: ChildProcess[];
+beforeEach(async () => {
+  cluster = new Libp2pCluster();
+  node = await cluster.start();
+  children = [];
+});
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await cluster[Symbol.asyncDispose]();
+});
+
+async function startChild(...args: string[]): Promise<ChildProcess> {
+  const key = Buffer.from(cluster.clusterKey).toString('hex');
+  const child = spawn(
+    process.execPath,
+    [new URL('libp2p-process.ts', import.meta.url).pathname, '--key', key, ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  children.push(child);
+  await once(createInterface(child.stdout), 'line');
+  return child;
+}
+
+describe('a peer in another process', () => {
+  it('that is paused is found dead, and is connected again and heard once it goes on', async () => {
+    const child = await startChild('--bootstrap', node.address);
+    let heardAtMs = 0;
+    node.network.onGossip(() => {
+      heardAtMs = performance.now();
+      return 'accept';
+    });
+    await waitFor('its gossip', PATIENCE_MS, () => heardAtMs > 0);
+    child.kill('SIGSTOP');
+    const pausedMs = performance.now();
+    await waitFor('it to be found dead', FOUND_DEAD_MS, () => node.network.connected().length === 0);
+    expect(performance.now() - pausedMs).toBeLessThan(FOUND_DEAD_MS);
+    const continuedMs = performance.now();
+    child.kill('SIGCONT');
+    await waitFor('its return', RECONNECT_MS, () => node.network.connected().length === 1);
+    await waitFor('its gossip again', PATIENCE_MS, () => heardAtMs > continuedMs);
+  });
+
+  it('that is killed is gone at once', async () => {
+    const child = await startChild('--bootstrap', node.address);
+    await waitFor('the connection', PATIENCE_MS, () => node.network.connected().length === 1);
+    child.kill('SIGKILL');
+    await waitFor('its end', 2_000, () => node.network.connected().length === 0);
+  });
+});
+
+describe('on the local network', () => {
+  it('nodes of one cluster find each other, and nobody else', async () => {
+    const searching = await cluster.start({ mdns: true, listenAddress: '0.0.0.0' });
+    const stranger = await cluster.start({
+      mdns: true,
+      listenAddress: '0.0.0.0',
+      clusterId: 'fedcba9876543210',
+    });
+    await startChild('--mdns');
+    await waitFor(
+      'the two to find each other',
+      PATIENCE_MS,
+      () => searching.network.connected().length === 1,
+    );
+    expect(stranger.network.connected()).toEqual([]);
+    expect(stranger.refused.size).toBe(0);
+  });
+});
