@@ -252,6 +252,7 @@ describe('doctor', () => {
     const well = await cli(['doctor'], { port: node.port, env });
     expect(well.stdout).toMatch(/^ok {4}Docker Engine: .*API 1\.\d+/m);
     expect(well.stdout).toMatch(/^ok {4}node: .* answers at/m);
+    expect(well.stdout).toMatch(/^ok {4}peers: none/m);
     expect(well.code).toBe(0);
     const ill = {
       ...env,

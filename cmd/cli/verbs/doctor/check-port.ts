@@ -1,10 +1,10 @@
-import { createServer } from 'node:net';
 import { RpcError } from '../../../../src/api/client.ts';
 import type { Config } from '../../../../src/config/settings.ts';
 import { messageOf } from '../../../../src/kernel/errors.ts';
 import type { Cli } from '../../cli.ts';
 import { addressOf, clientOf, type ClientOptions } from '../../client-options.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
+import { listenOnce } from './listen-once.ts';
 
 const NODE_TIMEOUT_MS = 3_000;
 
@@ -61,12 +61,4 @@ async function checkListening({
     }
     return fail('port', messageOf(error), 'give another --listen-address or --port');
   }
-}
-
-function listenOnce(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host, port }, () => server.close(() => resolve()));
-  });
 }

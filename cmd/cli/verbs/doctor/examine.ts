@@ -7,6 +7,7 @@ import { checkClock } from './check-clock.ts';
 import { checkDataDir } from './check-data-dir.ts';
 import { checkEngine } from './check-engine.ts';
 import { checkNodeVersion } from './check-node-version.ts';
+import { checkPeers } from './check-peers.ts';
 import { checkPort } from './check-port.ts';
 import { fail, ok, type Finding } from './finding.ts';
 
@@ -30,5 +31,6 @@ export async function* examine(
   yield* checkEngine(config['docker.host'], cli.env);
   yield checkClock(cli.nowMs());
   yield await checkPort(config, options, cli);
+  yield await checkPeers(config, options, cli);
   yield* checkAccess(config, options, cli);
 }
