@@ -236,14 +236,12 @@ async function post(
   return JSON.parse(reply.text) as { result: { job_id: string; status?: string } };
 }
 
-/** Stands for an image that needs no arguments and goes on running. Other tests use the names of real ones. */
+/** Stands for an image that needs no arguments and goes on running; other tests use the names of real ones. */
 async function makeSleepingImage(name: string): Promise<string> {
   const container = await docker.createContainer({ Image: TEST_IMAGE, Cmd: ['true'] });
   await container.commit({ repo: name, tag: 'sleeping', changes: 'CMD ["sleep", "600"]' });
   await container.remove();
-  const image = `${name}:sleeping`;
-  onTestFinished(async () => void (await docker.getImage(image).remove({ force: true })));
-  return image;
+  return `${name}:sleeping`;
 }
 
 interface Ended {

@@ -73,7 +73,7 @@ export async function composeConfig(program: string): Promise<{ config: ComposeC
 export class ComposeCluster implements AsyncDisposable {
   readonly docker: Docker;
   readonly project = `cm-test-${randomUUID().slice(0, 8)}`;
-  /** The nodes' images and the network of their jobs' containers are named as the project is. */
+  /** The project's name is also that of the network of its jobs' containers, and of every image made for it. */
   readonly image = `${this.project}:latest`;
   readonly ports: Readonly<Record<Service, number>>;
   readonly subnet = `10.${randomInt(64, 128)}.${randomInt(256)}`;
@@ -153,7 +153,8 @@ export class ComposeCluster implements AsyncDisposable {
     for (const { Id } of await this.jobContainers())
       await this.docker.getContainer(Id).remove({ force: true });
     await ignoreMissing(this.docker.getNetwork(this.project).remove());
-    await ignoreMissing(this.docker.getImage(this.image).remove({ force: true }));
+    for (const { Id } of await this.docker.listImages({ filters: { reference: [this.project] } }))
+      await ignoreMissing(this.docker.getImage(Id).remove({ force: true }));
     const left = (await this.#leftOfBuilds()).filter((id) => !this.#imagesBefore.has(id));
     for (const id of left) await ignoreMissing(this.docker.getImage(id).remove());
     rmSync(this.#directory, { recursive: true });
@@ -162,7 +163,7 @@ export class ComposeCluster implements AsyncDisposable {
   /** What the classic builder keeps of the stage that only builds. */
   async #leftOfBuilds(): Promise<string[]> {
     const filters = { dangling: ['true'], label: ['container-manager.stage=build'] };
-    return (await this.docker.listImages({ filters: JSON.stringify(filters) })).map(({ Id }) => Id);
+    return (await this.docker.listImages({ filters })).map(({ Id }) => Id);
   }
 
   get #override(): string {
