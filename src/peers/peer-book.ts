@@ -28,8 +28,10 @@ export interface PeerBook {
 export class BookPages {
   readonly #entries = new Map<NodeId, BookEntry>();
 
+  /** Takes entries in the order in which it gives them. */
   constructor(entries: readonly BookEntry[] = []) {
-    for (const entry of entries.toSorted((a, b) => a.lastSeenMs - b.lastSeenMs)) this.#put(entry);
+    for (const entry of entries.toReversed().toSorted((a, b) => a.lastSeenMs - b.lastSeenMs))
+      this.#put(entry);
   }
 
   entries(): readonly BookEntry[] {

@@ -41,7 +41,7 @@ interface Target {
 export class Redialer {
   readonly #deps: RedialerDependencies;
   readonly #targets = new Map<string, Target>();
-  /** Those whose time has come, the one that was connected last first. */
+  /** Those whose time has come: who was met before who was only heard of, and who was there last first. */
   readonly #due: Target[] = [];
   #dialling = 0;
   #isStopped = false;
@@ -145,7 +145,7 @@ export class Redialer {
       if (target.peer !== undefined && this.#deps.isConnected(target.peer)) return;
       target.state = 'due';
       this.#due.push(target);
-      this.#due.sort((a, b) => b.awaySinceMs - a.awaySinceMs);
+      this.#due.sort((a, b) => Number(b.hasBeenMet) - Number(a.hasBeenMet) || b.awaySinceMs - a.awaySinceMs);
       this.#dialNext();
     });
   }

@@ -1,0 +1,190 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { NodeId } from '../../../../src/kernel/ids.ts';
+import { Redialer } from '../../../../src/peers/libp2p/redialer.ts';
+import { VirtualClock } from '../../../support/virtual-clock.ts';
+
+const A = 'peer-a' as NodeId;
+const B = 'peer-b' as NodeId;
+const MINUTE_MS = 60_000;
+
+let clock: VirtualClock;
+let connected: Set<NodeId>;
+let denied: Set<NodeId>;
+let dials: { atMs: number; addresses: readonly string[]; peer: NodeId | undefined }[];
+/** Who answers at an address; nobody where there is none. */
+let answers: Map<string, NodeId>;
+let dialMs: number;
+let underWay: number;
+let mostUnderWay: number;
+let redialer: Redialer;
+beforeEach(() => {
+  clock = new VirtualClock();
+  connected = new Set();
+  denied = new Set();
+  dials = [];
+  answers = new Map();
+  dialMs = 10;
+  underWay = 0;
+  mostUnderWay = 0;
+  const startedMs = clock.monotonicMs();
+  redialer = new Redialer({
+    clock,
+    random: () => 1,
+    isConnected: (peer) => connected.has(peer),
+    isWanted: (peer) => !denied.has(peer),
+    dial: async (addresses, peer) => {
+      dials.push({ atMs: clock.monotonicMs() - startedMs, addresses, peer });
+      mostUnderWay = Math.max(mostUnderWay, (underWay += 1));
+      await new Promise<void>((resolve) => clock.after(dialMs, resolve));
+      underWay -= 1;
+      const there = addresses.map((address) => answers.get(address)).find((found) => found !== undefined);
+      if (there === undefined || (peer !== undefined && there !== peer)) throw new Error('nobody is there');
+      connect(there);
+      return there;
+    },
+  });
+});
+
+function connect(peer: NodeId): void {
+  connected.add(peer);
+  redialer.connected(peer);
+}
+
+function disconnect(peer: NodeId): void {
+  connected.delete(peer);
+  redialer.disconnected(peer);
+}
+
+const gaps = (): number[] => dials.slice(1).map(({ atMs }, index) => atMs - (dials[index]?.atMs ?? 0));
+
+describe('a peer that is not there', () => {
+  it('is dialled at once, then ever more slowly, at least every second', async () => {
+    redialer.addPeer(A, ['/one', '/two']);
+    await clock.pass(10_000);
+    expect(dials[0]).toEqual({ atMs: 0, addresses: ['/one', '/two'], peer: A });
+    expect(gaps().slice(0, 6)).toEqual([110, 210, 410, 810, 1_010, 1_010]);
+  });
+
+  it('is dialled every half minute when it has been away for long, and for ever', async () => {
+    redialer.addPeer(A, ['/one']);
+    await clock.pass(11 * MINUTE_MS);
+    const count = dials.length;
+    await clock.pass(24 * 60 * MINUTE_MS);
+    expect(gaps().at(-1)).toBe(30_010);
+    expect(dials.length - count).toBeCloseTo((24 * 60 * MINUTE_MS) / 30_010, -2);
+  });
+
+  it('is found when it comes', async () => {
+    redialer.addPeer(A, ['/one']);
+    await clock.pass(5_000);
+    answers.set('/one', A);
+    await clock.pass(1_100);
+    expect(connected).toEqual(new Set([A]));
+    const { length } = dials;
+    await clock.pass(MINUTE_MS);
+    expect(dials).toHaveLength(length);
+  });
+});
+
+describe('a peer that goes', () => {
+  it('is dialled again within a moment, quickly for a while', async () => {
+    answers.set('/one', A);
+    redialer.addPeer(A, ['/one']);
+    await clock.pass(30 * MINUTE_MS);
+    answers.clear();
+    dials = [];
+    disconnect(A);
+    await clock.pass(5_000);
+    expect(dials.length).toBeGreaterThan(6);
+    expect(Math.max(...gaps())).toBeLessThanOrEqual(1_010);
+  });
+
+  it('is not dialled when it came back by itself', async () => {
+    redialer.addPeer(A, ['/one']);
+    connect(A);
+    disconnect(A);
+    connect(A);
+    await clock.pass(MINUTE_MS);
+    expect(dials).toEqual([]);
+  });
+
+  it('is not dialled while it is denied, nor once it is forgotten', async () => {
+    denied.add(A);
+    redialer.addPeer(A, ['/one']);
+    await clock.pass(MINUTE_MS);
+    expect(dials).toEqual([]);
+    denied.clear();
+    await clock.pass(1_100);
+    expect(dials.length).toBeGreaterThan(0);
+    redialer.forget(A);
+    await clock.pass(100);
+    const { length } = dials;
+    await clock.pass(MINUTE_MS);
+    expect(dials).toHaveLength(length);
+  });
+});
+
+describe('an address', () => {
+  it('is dialled for whoever is there, who is then dialled by name', async () => {
+    answers.set('/one', A);
+    redialer.addAddress('/one');
+    await clock.pass(100);
+    expect(dials).toEqual([{ atMs: 0, addresses: ['/one'], peer: undefined }]);
+    redialer.addPeer(A, ['/one']);
+    answers.clear();
+    disconnect(A);
+    await clock.pass(500);
+    expect(dials.slice(1).map(({ peer }) => peer)).toEqual([A, A]);
+  });
+
+  it('that got a new owner leads to that one', async () => {
+    answers.set('/one', A);
+    redialer.addAddress('/one');
+    await clock.pass(100);
+    redialer.addPeer(A, ['/one']);
+    answers.set('/one', B);
+    disconnect(A);
+    await clock.pass(10_000);
+    expect(connected).toEqual(new Set([B]));
+  });
+});
+
+describe('many', () => {
+  it('are dialled a few at a time, whoever was there last first', async () => {
+    dialMs = 3_000;
+    for (let index = 0; index < 40; index++) redialer.addPeer(`old-${index}` as NodeId, ['/gone']);
+    await clock.pass(20_000);
+    expect(mostUnderWay).toBe(8);
+    redialer.addPeer(A, ['/one']);
+    connect(A);
+    disconnect(A);
+    answers.set('/one', A);
+    dials = [];
+    await clock.pass(2 * dialMs + 200);
+    expect(connected.has(A)).toBe(true);
+    expect(dials.slice(0, 8).map(({ peer }) => peer)).toContain(A);
+  });
+
+  it('are no more than can be kept, and who was met stays', async () => {
+    answers.set('/one', A);
+    redialer.addPeer(A, ['/one']);
+    await clock.pass(100);
+    for (let index = 0; index < 5_000; index++) redialer.addPeer(`stranger-${index}` as NodeId, ['/gone']);
+    dials = [];
+    answers.set('/one', A);
+    disconnect(A);
+    await clock.pass(1_000);
+    expect(connected.has(A)).toBe(true);
+    expect(new Set(dials.map(({ peer }) => peer)).size).toBeLessThanOrEqual(1_280);
+  });
+});
+
+it('that is stopped dials nobody', async () => {
+  redialer.addPeer(A, ['/one']);
+  await clock.pass(50);
+  redialer.stop();
+  redialer.addPeer(B, ['/two']);
+  const { length } = dials;
+  await clock.pass(MINUTE_MS);
+  expect(dials).toHaveLength(length);
+});
