@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
+import { RawPeer } from './raw-peer.ts';
 
 /** 10 s until the next ping, 8 s for its answer, and what a busy machine needs. */
 const FOUND_DEAD_MS = 25_000;
@@ -59,6 +60,26 @@ describe('a peer in another process', () => {
     await waitFor('the connection', PATIENCE_MS, () => node.network.connected().length === 1);
     child.kill('SIGKILL');
     await waitFor('its end', 2_000, () => node.network.connected().length === 0);
+  });
+});
+
+describe('a peer whose stream of gossip is gone', () => {
+  it('is connected anew, since it would hear nothing more', async () => {
+    const raw = await RawPeer.start(node, { identity: cluster.identity(), clusterKey: cluster.clusterKey });
+    await using _stopped = raw;
+    const connection = await raw.dial(node);
+    const streams = () => connection.streams.filter(({ protocol }) => protocol.startsWith('/meshsub/'));
+    await waitFor('gossip', PATIENCE_MS, () => streams().some(({ direction }) => direction === 'inbound'));
+    for (const stream of streams()) if (stream.direction === 'inbound') stream.abort(new Error('too slow'));
+    await waitFor('the end of the connection', PATIENCE_MS, () => connection.status !== 'open');
+    await waitFor('another', PATIENCE_MS, () => node.network.connected().length === 1);
+    await waitFor('its gossip', PATIENCE_MS, () =>
+      raw.host
+        .getConnections()
+        .some(({ streams: all }) =>
+          all.some(({ protocol, direction }) => protocol.startsWith('/meshsub/') && direction === 'inbound'),
+        ),
+    );
   });
 });
 
