@@ -29,11 +29,6 @@ export interface Delivery {
   readonly epoch: number;
   readonly span: Span;
   readonly records: readonly ProvedRecord[];
-  /**
-   * As the peer has it now, and not as it once was said: also what lies before the coverage may then be taken, because it was
-   * hidden before.
-   */
-  readonly isCurrent: boolean;
 }
 
 /** `body` is undefined for a removed record. */
@@ -116,12 +111,13 @@ export class Mirror {
 
   /** Takes records of an owner that was heard; what is known better already is left. */
   take(delivery: Delivery, isDurable = false): void {
-    const { owner, epoch, span, records, isCurrent } = delivery;
+    const { owner, epoch, span, records } = delivery;
     const state = this.#states.get(owner);
     if (state === undefined || epoch !== state.epoch) return;
     const changed = new Map<string, { after: MirroredRecord; before: MirroredRecord | undefined }>();
     for (const { record, proof } of records) {
-      if (!isCurrent && record.seq <= state.coverage.upTo) {
+      // What is covered and not there was superseded, or removed so long ago that nobody remembers it.
+      if (record.seq <= state.coverage.upTo) {
         this.#checkConflict(state, record);
         continue;
       }

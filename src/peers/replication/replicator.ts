@@ -193,7 +193,7 @@ export class Replicator implements AsyncDisposable {
     }
     const { epoch, from: start, to } = statement;
     const proved = records.map((record, index) => ({ record, proof: proofs[index] as Uint8Array }));
-    this.mirror.take({ owner, epoch, span: { from: start, to }, records: proved, isCurrent: false });
+    this.mirror.take({ owner, epoch, span: { from: start, to }, records: proved });
     this.#repairs.check(owner, from);
     return 'accept';
   }

@@ -75,17 +75,17 @@ export async function request(
 /** One answer while it is read. */
 class Answer {
   readonly #peer: NodeId;
-  /** What is delivered is as the peer has it now. */
-  readonly #isCurrent: boolean;
+  /** Whether whole logs are delivered, and not single records. */
+  readonly #isPull: boolean;
   readonly #deps: SyncClientDependencies;
   /** Statements whose signature was checked, by both. */
   readonly #checked = new Map<string, Statement>();
   #transfer: Transfer | undefined;
   #records = 0;
 
-  constructor(peer: NodeId, isCurrent: boolean, deps: SyncClientDependencies) {
+  constructor(peer: NodeId, isPull: boolean, deps: SyncClientDependencies) {
     this.#peer = peer;
-    this.#isCurrent = isCurrent;
+    this.#isPull = isPull;
     this.#deps = deps;
   }
 
@@ -177,13 +177,13 @@ class Answer {
     transfer.upTo = to;
     this.#records += records.length;
     const { owner } = transfer;
-    this.#deps.mirror.take({ owner, epoch, span: { from, to }, records, isCurrent: this.#isCurrent }, true);
+    this.#deps.mirror.take({ owner, epoch, span: { from, to }, records }, true);
   }
 
   #end(): void {
     const transfer = this.#transfer;
     this.#transfer = undefined;
-    if (transfer?.seen === undefined || transfer.upTo === undefined || !this.#isCurrent) return;
+    if (transfer?.seen === undefined || transfer.upTo === undefined || !this.#isPull) return;
     // Of a third node's log only the whole, up to what the owner signed, shows what is not there any more.
     const state = this.#deps.mirror.state(transfer.owner);
     if (state?.epoch !== transfer.limit.epoch) return;
