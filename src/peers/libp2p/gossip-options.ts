@@ -49,7 +49,8 @@ export function gossipOptions(topic: string): Partial<GossipsubOpts> {
     batchPublish: true,
     D: 4,
     Dlo: 3,
-    Dhi: 6,
+    // A member whom all others reach through, since they cannot reach each other, passes on to all of them.
+    Dhi: 12,
     Dout: 1,
     Dscore: 2,
     // No offers of old messages: a peer that missed some asks their owner's log, and never for megabytes in one reply.

@@ -16,6 +16,7 @@ import { gossipTopic } from './gossip-options.ts';
 import { GossipWatch } from './gossip-watch.ts';
 import { Gossip, type GossipEvent } from './gossip.ts';
 import { createHost, type Host } from './host.ts';
+import { Introductions } from './introductions.ts';
 import { MAX_STREAMS, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
 import { Members } from './members.ts';
 import { PeerGate } from './peer-gate.ts';
@@ -102,6 +103,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   #host!: Host;
   #gossip!: Gossip;
   #watch: Disposable | undefined;
+  #introductions: Introductions | undefined;
   #port = 0;
   #listenError: Error | undefined;
   #stopped: Promise<void> | undefined;
@@ -252,6 +254,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     this.#host.addEventListener('peer:identify', ({ detail }) => this.#members.identified(detail));
     this.#host.addEventListener('connection:close', ({ detail }) => this.#members.closed(detail));
     await this.#streams.announce(this.#options.protocol);
+    this.#introductions = this.#introduce();
     await this.#listen();
     this.#gossip.subscribe();
     this.#watch = this.#watchGossip();
@@ -302,13 +305,24 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     });
   }
 
+  #introduce(): Introductions {
+    return new Introductions({
+      clock: this.#deps.clock,
+      connected: () => this.connected(),
+      known: () => this.#deps.book.entries().filter(({ peer }) => this.#members.isConnected(peer)),
+      open: (peer, protocol, signal) => this.open(peer, protocol, signal),
+      handle: (protocol, handler) => this.handle(protocol, handler),
+      onIntroduced: ({ peer, addresses }) => this.#redialer.addHearsay(peer, addresses),
+    });
+  }
+
   #lookFor(peer: string | undefined, address: string): void {
     if (peer === undefined) this.#redialer.addAddress(address);
     else this.#redialer.addPeer(peer as NodeId, [address]);
   }
 
   #onFound({ id, multiaddrs }: PeerInfo): void {
-    this.#redialer.addPeer(
+    this.#redialer.addHearsay(
       id.toString() as NodeId,
       multiaddrs.map((address) => splitAddress(address.toString()).address),
     );
@@ -329,8 +343,10 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     if (this.#stopped !== undefined) return;
     this.#deps.telemetry.connected(this.connected().length);
     this.#deps.logger.info({ peer }, isConnected ? 'peer connected' : 'peer disconnected');
-    if (isConnected) this.#redialer.connected(peer);
-    else {
+    if (isConnected) {
+      this.#redialer.connected(peer);
+      this.#introductions?.ask(peer);
+    } else {
       this.#gossip.forget(peer);
       this.#deps.book.saw(peer, []);
       this.#redialer.disconnected(peer);
@@ -364,6 +380,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   async #stop(): Promise<void> {
     this.#listeners.clear();
     this.#watch?.[Symbol.dispose]();
+    this.#introductions?.[Symbol.dispose]();
     this.#redialer.stop();
     this.#streams.stop();
     // libp2p stays `stopping` for ever when one of its parts fails to stop: nobody waits for that.

@@ -50,11 +50,14 @@ export class Redialer {
     this.#deps = deps;
   }
 
-  /** A peer that may be found at these addresses. Known ones stay, behind them. */
+  /** A peer that is to be found at these addresses. Those known stay, behind them. */
   addPeer(peer: NodeId, addresses: readonly string[]): void {
-    const target = this.#targets.get(peer) ?? this.#make(peer, peer);
-    target.addresses = [...new Set([...addresses, ...target.addresses])].slice(0, MAX_BOOK_ADDRESSES);
-    this.#schedule(target, 0);
+    this.#add(peer, (known) => [...addresses, ...known]);
+  }
+
+  /** A peer that others say is there. What is known of it is tried before. */
+  addHearsay(peer: NodeId, addresses: readonly string[]): void {
+    this.#add(peer, (known) => [...known, ...addresses]);
   }
 
   /** An address where some peer is. */
@@ -88,6 +91,14 @@ export class Redialer {
   stop(): void {
     this.#isStopped = true;
     for (const target of this.#targets.values()) this.#rest(target);
+  }
+
+  #add(peer: NodeId, merge: (known: readonly string[]) => string[]): void {
+    const known = this.#targets.get(peer);
+    const target = known ?? this.#make(peer, peer);
+    target.addresses = [...new Set(merge(target.addresses))].slice(0, MAX_BOOK_ADDRESSES);
+    // One that is known has its next try already.
+    if (known === undefined) this.#schedule(target, 0);
   }
 
   #targetsOf(peer: NodeId): Target[] {

@@ -117,6 +117,29 @@ describe('nodes that dial each other', () => {
   });
 });
 
+describe('nodes that all know the same one', () => {
+  it('meet each other, and hear each other when it has gone', async () => {
+    const first = await cluster.start();
+    const others = await Promise.all(
+      Array.from({ length: 5 }, () => cluster.start({ bootstrap: [first.address] })),
+    );
+    await met([first, ...others]);
+    await leave(first);
+    await waitFor('its end', PATIENCE_MS, () => isMet(others));
+    const heard = new Set<StartedPeer>();
+    for (const peer of others)
+      peer.network.onGossip(() => {
+        heard.add(peer);
+        return 'accept';
+      });
+    await waitFor('all to hear', PATIENCE_MS, () => {
+      for (const { network } of others)
+        network.publish(Buffer.from(`${performance.now()} ${network.nodeId}`));
+      return heard.size === others.length;
+    });
+  });
+});
+
 describe('a bootstrap address', () => {
   it('needs no peer id', async () => {
     const a = await cluster.start();

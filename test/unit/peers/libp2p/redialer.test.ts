@@ -74,6 +74,15 @@ describe('a peer that is not there', () => {
     expect(dials.length - count).toBeCloseTo((24 * 60 * MINUTE_MS) / 30_010, -2);
   });
 
+  it('is looked for where it was, before where others say it is', async () => {
+    redialer.addPeer(A, ['/known']);
+    redialer.addHearsay(A, ['/hearsay', '/known']);
+    redialer.addHearsay(B, ['/hearsay']);
+    redialer.addPeer(A, ['/newer']);
+    await clock.pass(1);
+    expect(dials.map(({ addresses }) => addresses)).toEqual([['/newer', '/known', '/hearsay'], ['/hearsay']]);
+  });
+
   it('is found when it comes', async () => {
     redialer.addPeer(A, ['/one']);
     await clock.pass(5_000);
