@@ -21,11 +21,16 @@ export class Screen {
 
   /** Columns of the terminal now; `undefined` where it is none, and nothing needs to be cut. */
   get width(): number | undefined {
-    return this.isTty ? this.#stream.columns : undefined;
+    return this.#sizeOr(this.#stream.columns);
   }
 
   get height(): number | undefined {
-    return this.isTty ? this.#stream.rows : undefined;
+    return this.#sizeOr(this.#stream.rows);
+  }
+
+  /** A terminal inside a container has no size before it is told one. */
+  #sizeOr(size: number): number | undefined {
+    return this.isTty && size > 0 ? size : undefined;
   }
 
   /** Resolves when there is room for more, so that a slow reader costs no memory. */
