@@ -2,6 +2,7 @@ import { hiddenEnv } from '../jobs/hidden.ts';
 import { instanceName } from '../jobs/instance-name.ts';
 import type { Job, JobEvent } from '../jobs/job.ts';
 import type { JobSnapshot, ObservedEvent, QueueStats } from '../jobs/jobs.ts';
+import { childJobId } from '../kernel/ids.ts';
 import type { InstanceStats, PullProgress } from '../runtime/driver.ts';
 import type { JobDetailView, JobEventView, JobView, PullView, QueueStatsView, StatsView } from './wire.ts';
 
@@ -30,6 +31,7 @@ export function jobView(snapshot: JobSnapshot): JobView {
     ...(Object.keys(spec.labels).length > 0 && { labels: spec.labels }),
     ...(pull !== undefined && state === 'pulling' && { pull: pullView(pull) }),
     ...timesOf(job),
+    ...copiesOf(job),
     ...(job.isAbridged === true && { abridged: true as const }),
   };
 }
@@ -42,6 +44,7 @@ function outcomeOf({ outcome }: Job): Partial<JobView> {
     ...(outcome.exitCode !== undefined && { exit_code: outcome.exitCode }),
     ...(outcome.signal !== undefined && { signal: outcome.signal }),
     ...(outcome.oomKilled !== undefined && { oom_killed: outcome.oomKilled }),
+    ...(outcome.duplicateOf !== undefined && { duplicate_of: outcome.duplicateOf }),
     retryable: outcome.retryable,
   };
 }
@@ -70,6 +73,19 @@ function timesOf(job: Job): Pick<JobView, 'created_at' | 'updated_at'> & Partial
     ...(job.runningAtMs !== undefined && { running_at: rfc3339(job.runningAtMs) }),
     ...(job.finishedAtMs !== undefined && { finished_at: rfc3339(job.finishedAtMs) }),
     ...(job.notBeforeMs !== undefined && { not_before: rfc3339(job.notBeforeMs) }),
+  };
+}
+
+function copiesOf({ id, parent, children }: Job): Partial<JobView> {
+  return {
+    ...(parent !== undefined && { parent }),
+    ...(children !== undefined && {
+      children: children.map(({ node, state }) => ({
+        job_id: childJobId(id, node),
+        node_id: node,
+        status: state,
+      })),
+    }),
   };
 }
 

@@ -28,6 +28,8 @@ export interface JobView {
   exit_code?: number;
   signal?: string;
   oom_killed?: boolean;
+  /** The node whose job of the same idempotency key counts. */
+  duplicate_of?: string;
   retryable?: boolean;
   container_id?: string;
   container_name: string;
@@ -42,6 +44,10 @@ export interface JobView {
   finished_at?: string;
   /** When the next attempt or restart begins, where one is due. */
   not_before?: string;
+  /** The job that this one is a copy of. */
+  parent?: string;
+  /** The copies that this job stands for, one on each node; it has no container itself. */
+  children?: { job_id: string; node_id: string; status: JobStatus }[];
   /** Labels and spec are not whole: the job is another node's, and large. */
   abridged?: true;
 }
@@ -107,6 +113,8 @@ export interface CreateParams {
   idempotency_key?: string;
   ttl_after_finished?: string | number;
   wait_ms?: number;
+  /** `local`, `any`, `every` or the id of a node. */
+  placement?: string;
 }
 
 export interface CreateResult {
@@ -116,6 +124,8 @@ export interface CreateResult {
   deduplicated?: true;
   /** Only with `wait_ms`: how far it came. */
   status?: JobStatus;
+  /** Only with `placement` or `idempotency_key`: the node that has the job. */
+  owner?: string;
 }
 
 export interface StatsView {

@@ -19,6 +19,7 @@ import type {
   OwnJobs,
   QueueStats,
 } from './jobs.ts';
+import type { Placements } from './placement/placements.ts';
 import type { JobRequest } from './spec.ts';
 import { JobWaits } from './wait.ts';
 
@@ -39,6 +40,8 @@ export interface ClusterJobsDependencies {
   readonly clock: Clock;
   /** Longest that a caller may wait for a job, ms. */
   readonly maxWaitMs: number;
+  /** Without it all jobs are this node's own. */
+  readonly placements?: Placements;
 }
 
 /**
@@ -50,6 +53,7 @@ export class ClusterJobs implements Jobs {
   readonly #own: OwnJobs;
   readonly #owner: NodeId;
   readonly #mirror: JobMirror;
+  readonly #placements: Placements | undefined;
   readonly #clock: Clock;
   readonly #carried: CarriedJobs;
   readonly #waits: JobWaits;
@@ -58,7 +62,8 @@ export class ClusterJobs implements Jobs {
   /** Ends what waits for other nodes: it would hold up a node that stops. */
   readonly #draining = new AbortController();
 
-  constructor({ own, owner, mirror, carrier, clock, maxWaitMs }: ClusterJobsDependencies) {
+  constructor({ own, owner, mirror, carrier, clock, maxWaitMs, placements }: ClusterJobsDependencies) {
+    this.#placements = placements;
     this.#own = own;
     this.#owner = owner;
     this.#mirror = mirror;
@@ -78,24 +83,27 @@ export class ClusterJobs implements Jobs {
     caller: string,
     options: { signal?: AbortSignal } = {},
   ): Promise<{ job: Job; deduplicated: boolean }> {
-    return this.#own.create(request, caller, options);
+    const placements = this.#placements;
+    if (placements === undefined || placements.isLocal(request))
+      return this.#own.create(request, caller, options);
+    return this.#place(placements, request, caller, options.signal);
   }
 
   stateOf(id: JobId): JobState | Promise<JobState> {
-    const own = this.#own.find(id);
+    const own = this.#findOwn(id);
     if (own !== undefined) return own.state;
-    const known = this.#mirror.find(id);
+    const known = this.#find(id);
     return known === undefined ? this.#ask(id).then(({ job }) => job.state) : known.job.state;
   }
 
   get(id: JobId): JobSnapshot | Promise<JobSnapshot> {
-    if (this.#own.find(id) !== undefined) return this.#own.get(id);
-    const known = this.#mirror.find(id);
+    if (this.#findOwn(id) !== undefined) return this.#own.get(id);
+    const known = this.#find(id);
     return known === undefined ? this.#ask(id).then(snapshotOf) : snapshotOf(known);
   }
 
   inspect(id: JobId, signal?: AbortSignal): JobSnapshot | Promise<JobSnapshot> {
-    return this.#own.find(id) === undefined ? this.#inspectElsewhere(id, signal) : this.#own.inspect(id);
+    return this.#findOwn(id) === undefined ? this.#inspectElsewhere(id, signal) : this.#own.inspect(id);
   }
 
   list(filter: JobFilter): { jobs: JobSnapshot[]; nextCursor: string | undefined } {
@@ -114,7 +122,7 @@ export class ClusterJobs implements Jobs {
   }
 
   history(id: JobId, signal?: AbortSignal): ObservedEvent[] | Promise<ObservedEvent[]> {
-    if (this.#own.find(id) !== undefined) return this.#own.history(id);
+    if (this.#findOwn(id) !== undefined) return this.#own.history(id);
     return this.#carry(id, signal, async (target, linked) => {
       const events = await this.#carried.history(target, linked);
       return events.map((event) => ({ ...event, owner: target.job.owner }));
@@ -125,37 +133,45 @@ export class ClusterJobs implements Jobs {
     id: JobId,
     options: { until: 'running' | 'ended'; timeoutMs?: number; signal?: AbortSignal },
   ): Promise<JobSnapshot> {
-    if (this.#own.find(id) !== undefined) return this.#own.wait(id, options);
-    return this.#carry(id, options.signal, (target, linked) =>
+    if (this.#findOwn(id) !== undefined) return this.#own.wait(id, options);
+    return this.#carry(id, options.signal, async (target, linked) => {
       // An end is for good, so that it holds even when its owner is gone.
-      hasEnded(target.job)
-        ? Promise.resolve(snapshotOf(target))
-        : this.#waitElsewhere(target, options, linked),
-    );
+      if (hasEnded(target.job)) return snapshotOf(target);
+      await this.#placements?.arrival(id, options.timeoutMs, linked);
+      return this.#waitElsewhere(target, options, linked);
+    });
   }
 
   cancel(id: JobId, options: { signal?: AbortSignal } = {}): Promise<JobSnapshot> {
-    if (this.#own.find(id) !== undefined) return this.#own.cancel(id, options);
-    return this.#carry(id, options.signal, (target, linked) => this.#carried.cancel(target, linked));
+    if (this.#findOwn(id) !== undefined) return this.#own.cancel(id, options);
+    return this.#carry(id, options.signal, async (target, linked) => {
+      const ended = await this.#placements?.end(id, false, linked);
+      return ended === undefined
+        ? this.#carried.cancel(target, linked)
+        : snapshotOf({ ...target, job: ended });
+    });
   }
 
   stop(id: JobId, options: { graceMs?: number } = {}): Promise<JobSnapshot> {
-    if (this.#own.find(id) !== undefined) return this.#own.stop(id, options);
+    if (this.#findOwn(id) !== undefined) return this.#own.stop(id, options);
     return this.#carry(id, undefined, (target, linked) => this.#carried.stop(target, options, linked));
   }
 
   remove(id: JobId, options: { force?: boolean; signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#own.find(id) !== undefined) return this.#own.remove(id, options);
+    if (this.#findOwn(id) !== undefined) return this.#own.remove(id, options);
     const { force = false, signal } = options;
-    return this.#carry(id, signal, (target, linked) => this.#carried.remove(target, { force }, linked));
+    return this.#carry(id, signal, async (target, linked) => {
+      const isEnded = force && (await this.#placements?.end(id, true, linked)) !== undefined;
+      if (!isEnded) await this.#carried.remove(target, { force }, linked);
+    });
   }
 
   logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk> {
-    return this.#own.find(id) === undefined ? this.#logsElsewhere(id, options) : this.#own.logs(id, options);
+    return this.#findOwn(id) === undefined ? this.#logsElsewhere(id, options) : this.#own.logs(id, options);
   }
 
   stats(id?: JobId, signal?: AbortSignal): Promise<{ job: Job; stats: InstanceStats }[]> {
-    if (id === undefined || this.#own.find(id) !== undefined) return this.#own.stats(id, signal);
+    if (id === undefined || this.#findOwn(id) !== undefined) return this.#own.stats(id, signal);
     return this.#carry(id, signal, async (target, linked) => {
       const samples = await this.#carried.stats(target, linked);
       return samples.map((stats) => ({ job: target.job, stats }));
@@ -180,8 +196,44 @@ export class ClusterJobs implements Jobs {
     this.#own.resume();
   }
 
+  /** Where it is accepted is settled first, and only then whether somebody waits until it runs. */
+  async #place(
+    placements: Placements,
+    request: JobRequest,
+    caller: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ job: Job; deduplicated: boolean }> {
+    using linked = new LinkedSignal(this.#sources(signal));
+    const submitted = await placements.create(request, caller, linked.signal).catch((error: unknown) => {
+      if (!linked.signal.aborted || error instanceof JobError) throw error;
+      throw new JobError('cancelled', 'the caller went away', { cause: error });
+    });
+    const { wait_ms: timeoutMs } = request;
+    if (timeoutMs === undefined) return submitted;
+    const { id } = submitted.job;
+    const waits = { until: 'running' as const, timeoutMs, signal: linked.signal };
+    // However far it has come by then is the answer.
+    const snapshot = await this.wait(id, waits).catch(async (error: unknown) => {
+      if (!(error instanceof JobError)) throw error;
+      return await Promise.resolve(this.get(id)).catch(() => submitted);
+    });
+    return { ...submitted, job: snapshot.job };
+  }
+
+  /** This node's own job, unless another node's of the same id counts. */
+  #findOwn(id: JobId): Job | undefined {
+    const own = this.#own.find(id);
+    if (own?.outcome?.reason !== 'duplicate') return own;
+    const other = this.#mirror.find(id);
+    return other === undefined || other.job.outcome?.reason === 'duplicate' ? own : undefined;
+  }
+
+  #find(id: JobId): MirroredJob | undefined {
+    return this.#mirror.find(id) ?? this.#placements?.find(id);
+  }
+
   async #inspectElsewhere(id: JobId, signal: AbortSignal | undefined): Promise<JobSnapshot> {
-    const target = this.#mirror.find(id) ?? (await this.#ask(id, signal));
+    const target = this.#find(id) ?? (await this.#ask(id, signal));
     if (target.job.isAbridged !== true) return snapshotOf(target);
     const limit = { clock: this.#clock, limitMs: INSPECT_LIMIT_MS };
     using linked = new LinkedSignal(this.#sources(signal), limit);
@@ -238,7 +290,7 @@ export class ClusterJobs implements Jobs {
 
   async *#logsElsewhere(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
     using linked = new LinkedSignal(this.#sources(options.signal));
-    const target = this.#mirror.find(id) ?? (await this.#ask(id, linked.signal));
+    const target = this.#find(id) ?? (await this.#ask(id, linked.signal));
     yield* this.#carried.logs(target, options, linked.signal);
   }
 
@@ -250,7 +302,7 @@ export class ClusterJobs implements Jobs {
   ): Promise<T> {
     using linked = new LinkedSignal(this.#sources(signal));
     try {
-      return await call(this.#mirror.find(id) ?? (await this.#ask(id, linked.signal)), linked.signal);
+      return await call(this.#find(id) ?? (await this.#ask(id, linked.signal)), linked.signal);
     } catch (error) {
       if (!linked.signal.aborted || error instanceof JobError) throw error;
       throw new JobError('cancelled', 'the caller went away', { cause: error });

@@ -1,10 +1,10 @@
 import { failpoint } from '../kernel/failpoint.ts';
-import type { JobId } from '../kernel/ids.ts';
+import type { JobId, NodeId } from '../kernel/ids.ts';
 import { RuntimeError } from '../runtime/errors.ts';
 import type { JobContext } from './context.ts';
 import { clearInstance } from './deployment.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, isUp, type Job, type JobReason } from './job.ts';
+import { hasEnded, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
 import { notEnded } from './job-log.ts';
 import type { JobWaits } from './wait.ts';
 import { CANCELLED, CancelRequest } from './worker.ts';
@@ -60,6 +60,27 @@ export class Endings {
   }
 
   /**
+   * Ends a job as the duplicate of another node's: one that runs is stopped, any other cancelled. Resolves with the job once the
+   * wish is durable; one that has ended, or was told so before, stays as it is.
+   */
+  async endAsDuplicate(id: JobId, keeper: NodeId): Promise<Job> {
+    let isUndone = false;
+    const outcome = duplicateOf(keeper);
+    const job = await this.#context.log.change(id, (now) => {
+      if (hasEnded(now) || now.outcome?.reason === 'duplicate') return undefined;
+      if (now.state === 'stopping') return { patch: { outcome } };
+      if (now.state === 'running') return { to: 'stopping', patch: { desire: 'stop', outcome } };
+      if (this.#pool.isWorkingOn(id)) return { patch: { desire: 'cancel', outcome } };
+      isUndone = now.state !== 'pending';
+      return { to: 'cancelled', patch: { desire: 'cancel', outcome } };
+    });
+    this.#pool.abort(id, new CancelRequest(outcome.message));
+    // What cannot be cleared now is a leftover, which the reconcile finds.
+    if (isUndone) await clearInstance(this.#context, job, false).catch(() => undefined);
+    return job;
+  }
+
+  /**
    * The container goes first: should it fail, or the node die, the job is still there to be removed again. So it is
    * when `signal` ends the wait of a forced one.
    */
@@ -103,6 +124,11 @@ export class Endings {
   #whenEnded(id: JobId, signal: AbortSignal | undefined): Promise<Job> {
     return this.#waits.for(id, { until: 'ended', signals: [signal] });
   }
+}
+
+function duplicateOf(keeper: NodeId): JobOutcome {
+  const message = `the job of node ${keeper} counts`;
+  return { reason: 'duplicate', message, retryable: false, duplicateOf: keeper };
 }
 
 /**

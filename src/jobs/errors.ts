@@ -13,9 +13,14 @@ export const JOB_ERROR_CODES = {
   too_many_waits: 'too many callers wait for jobs already',
   timeout: 'what was waited for did not happen in time',
   cancelled: 'the caller went away',
-  peer_unreachable: 'the node that owns the job does not answer; whether a change was made there is unknown',
+  peer_unreachable:
+    'the node that owns the job, or is to run it, does not answer; whether a change was made there is unknown',
 } as const;
 export type JobErrorCode = keyof typeof JOB_ERROR_CODES;
+
+export function isJobErrorCode(code: string): code is JobErrorCode {
+  return Object.hasOwn(JOB_ERROR_CODES, code);
+}
 
 /** A request that cannot be granted. */
 export class JobError extends CodedError<JobErrorCode> {

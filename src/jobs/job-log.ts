@@ -10,7 +10,7 @@ export type JobChange =
   { readonly to?: JobState; readonly patch?: JobPatch; readonly note?: string } | undefined;
 
 export type NewJob = Pick<Job, 'id' | 'spec' | 'caller' | 'idempotencyKey'> &
-  Partial<Pick<Job, 'state' | 'instance' | 'attempt' | 'outcome'>>;
+  Partial<Pick<Job, 'state' | 'instance' | 'attempt' | 'outcome' | 'parent' | 'children'>>;
 
 /** What an insert met: room, the job itself, or what is left of it. */
 export type Inserted =

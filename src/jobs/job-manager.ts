@@ -1,4 +1,4 @@
-import type { JobId } from '../kernel/ids.ts';
+import type { JobId, NodeId } from '../kernel/ids.ts';
 import { abortable } from '../kernel/single-flight.ts';
 import type { LogChunk, LogsOptions, PullProgress } from '../runtime/driver.ts';
 import { ContainerStats, type JobStats } from './container-stats.ts';
@@ -9,6 +9,7 @@ import { JobError } from './errors.ts';
 import { followEvents } from './events.ts';
 import { instanceName } from './instance-name.ts';
 import { hasEnded, isUp, type Job, type JobEvent, type JobState } from './job.ts';
+import type { NewJob } from './job-log.ts';
 import type { JobStore } from './job-store.ts';
 import type { EventsOptions, JobFilter, JobSnapshot, OwnJobs, QueueStats } from './jobs.ts';
 import type { JobPolicy } from './policy.ts';
@@ -43,6 +44,7 @@ export class JobManager implements OwnJobs {
   readonly #supervisor: Supervisor;
   readonly #watch: EngineWatch;
   readonly #stats: ContainerStats;
+  readonly #started = Promise.withResolvers<void>();
   readonly #shutdown = new AbortController();
   /** Ends what only waits: it would hold up a node that stops, and may come back when the node does. */
   readonly #draining = new AbortController();
@@ -86,6 +88,7 @@ export class JobManager implements OwnJobs {
       this.#enqueue(job);
     }
     this.#pool.start();
+    this.#started.resolve();
     this.#background = enforceRetention(
       this.#context,
       this.#store,
@@ -130,6 +133,23 @@ export class JobManager implements OwnJobs {
     options: { signal?: AbortSignal } = {},
   ): Promise<{ job: Job; deduplicated: boolean }> {
     return this.#submissions.create(request, caller, options.signal);
+  }
+
+  /** Takes in a job that another node sends; see `Submissions.place`. */
+  async place(draft: NewJob): Promise<{ job: Job; deduplicated: boolean }> {
+    // Peers may be there before this node's own jobs are.
+    await this.#started.promise;
+    return this.#submissions.place(draft);
+  }
+
+  /** Whether there was such a job once. */
+  wasRemoved(id: JobId): boolean {
+    return this.#store.tombstone(id) !== undefined;
+  }
+
+  /** Ends a job that counts on another node, and removes its container. Resolves when the wish is durable. */
+  endAsDuplicate(id: JobId, keeper: NodeId): Promise<Job> {
+    return this.#endings.endAsDuplicate(id, keeper);
   }
 
   stateOf(id: JobId): JobState {

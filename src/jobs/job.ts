@@ -38,6 +38,8 @@ export const JOB_REASONS = {
   engine_error: 'the engine failed',
   container_lost: 'the container was removed by somebody else',
   restarts_exhausted: 'the container kept exiting',
+  children_ended: 'the copies on all nodes ended well',
+  child_failed: 'the copy on some node did not end well',
 } as const;
 export type JobReason = keyof typeof JOB_REASONS;
 
@@ -64,8 +66,21 @@ export interface JobOutcome {
   readonly exitCode?: number;
   readonly signal?: string;
   readonly oomKilled?: boolean;
+  /** Of one that ended as a duplicate: the node whose job counts. */
+  readonly duplicateOf?: NodeId;
   /** Whether trying the same again can help. */
   readonly retryable: boolean;
+}
+
+/** Nodes that one job may have copies on. */
+export const MAX_CHILDREN = 1_024;
+
+/** The copy of a job that one node runs, as the parent's owner last heard of it. Its id follows from parent and node. */
+export interface JobChild {
+  readonly node: NodeId;
+  readonly state: JobState;
+  /** Its node has it, or has refused it for good. */
+  readonly isDelivered: boolean;
 }
 
 /** A job as its owner knows it. Immutable: each change makes a new one, in the job log's transaction. */
@@ -97,6 +112,10 @@ export interface Job {
   readonly stopGraceMs: number | undefined;
   /** Wall clock before which the next attempt or restart does not begin. */
   readonly notBeforeMs: number | undefined;
+  /** Of a copy: the job that each node has a copy of. */
+  readonly parent?: JobId;
+  /** Of a job that each node has a copy of: the copies. It has no container itself, and follows from them. */
+  readonly children?: readonly JobChild[];
   /** Only of another node's job: some of its spec was left out of the record that its owner sends. */
   readonly isAbridged?: true;
 }
@@ -120,6 +139,11 @@ const ENDED: ReadonlySet<JobState> = new Set(['complete', 'failed', 'cancelled']
 
 export function hasEnded(job: Pick<Job, 'state'>): boolean {
   return ENDED.has(job.state);
+}
+
+/** Whether it stands for the copies on several nodes, and has no container itself. */
+export function isParent(job: Pick<Job, 'children'>): boolean {
+  return job.children !== undefined;
 }
 
 /** Whether its container runs, or ran and is to be started again, or is being stopped. */

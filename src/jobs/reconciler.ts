@@ -115,7 +115,12 @@ export class Reconciler {
 
 /** The job that a container must once have had, as far as the container itself tells. */
 function importedJob(view: InstanceView, mark: InstanceMark): NewJob {
-  const { idempotency_key: _key, wait_ms: _wait, ...spec } = jobSpecSchema.parse({ image: view.imageId });
+  const {
+    idempotency_key: _key,
+    wait_ms: _wait,
+    placement: _placement,
+    ...spec
+  } = jobSpecSchema.parse({ image: view.imageId });
   const draft = { id: mark.job, spec, caller: 'import', idempotencyKey: undefined, attempt: mark.attempt };
   const instance = instanceOf(view);
   if (view.exit === undefined) return { ...draft, instance, state: 'running' };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isJobId } from '../kernel/ids.ts';
-import { JOB_STATES, type JobState } from './job.ts';
+import { JOB_STATES, MAX_CHILDREN, type JobState } from './job.ts';
 import { SPEC_LIMITS } from './spec.ts';
 
 /**
@@ -25,6 +25,9 @@ const duration = z.int().min(0).max(SPEC_LIMITS.maxDurationMs);
 const portNumber = z.int().min(0).max(65_535);
 const protocol = z.enum(['tcp', 'udp']);
 const port = z.object({ container: portNumber, host: portNumber, protocol, address: text(64) });
+
+const node = z.string().regex(/^[A-Za-z0-9]{1,128}$/);
+const state = z.enum(Object.keys(JOB_STATES) as [JobState, ...JobState[]]);
 
 const words = z.array(text(SPEC_LIMITS.argumentLength)).max(SPEC_LIMITS.argumentCount);
 
@@ -90,16 +93,17 @@ const outcome = z.object({
   exit_code: z.int().exactOptional(),
   signal: text(64).exactOptional(),
   oom_killed: z.boolean().exactOptional(),
+  duplicate_of: node.exactOptional(),
   retryable: z.boolean(),
 });
 
 export const recordSchema = z.object({
   v: z.literal(RECORD_VERSION),
   id: z.string().refine(isJobId),
-  owner: z.string().regex(/^[A-Za-z0-9]{1,128}$/),
+  owner: node,
   epoch: count,
   seq: count,
-  state: z.enum(Object.keys(JOB_STATES) as [JobState, ...JobState[]]),
+  state,
   desire: z.enum(['run', 'stop', 'cancel']),
   attempt: z.int().min(1),
   restarts: count,
@@ -115,6 +119,11 @@ export const recordSchema = z.object({
   not_before: time.exactOptional(),
   stop_grace: duration.exactOptional(),
   spec,
+  parent: z.string().refine(isJobId).exactOptional(),
+  children: z
+    .array(z.object({ node, state, delivered: z.boolean() }))
+    .max(MAX_CHILDREN)
+    .exactOptional(),
   /** Some of the spec was left out, to keep the record small. */
   abridged: z.literal(true).exactOptional(),
 });

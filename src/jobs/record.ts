@@ -1,7 +1,7 @@
 import { CodedError } from '../kernel/errors.ts';
 import type { InstanceId, JobId, NodeId } from '../kernel/ids.ts';
 import { envOfNames, HIDDEN } from './hidden.ts';
-import type { Job, JobInstance, JobOutcome, JobReason } from './job.ts';
+import type { Job, JobChild, JobInstance, JobOutcome, JobReason } from './job.ts';
 import {
   MAX_CALLER_LENGTH,
   MAX_MESSAGE_LENGTH,
@@ -79,6 +79,8 @@ const CUTS: readonly ((message: RecordMessage) => RecordMessage)[] = [
   }),
   withoutSpecField('working_dir'),
   withoutSpecField('ports'),
+  // Still a parent, of whom only its owner can tell more.
+  ({ children, ...message }) => ({ ...message, ...(children && { children: [] }) }),
   ({ instance, ...message }) => ({ ...message, ...(instance && { instance: { id: instance.id } }) }),
   ({ outcome, ...message }) => ({ ...message, ...(outcome && { outcome: { ...outcome, message: '' } }) }),
 ];
@@ -119,9 +121,19 @@ function messageOf(job: Job): RecordMessage {
     ...(job.finishedAtMs !== undefined && { finished: job.finishedAtMs }),
     ...(job.notBeforeMs !== undefined && { not_before: job.notBeforeMs }),
     ...(job.stopGraceMs !== undefined && { stop_grace: job.stopGraceMs }),
+    ...(job.parent !== undefined && { parent: job.parent }),
+    ...(job.children !== undefined && { children: job.children.map(childMessage) }),
     spec: specMessage(job.spec),
     ...(job.isAbridged === true && { abridged: true }),
   };
+}
+
+function childMessage({
+  node,
+  state,
+  isDelivered,
+}: JobChild): NonNullable<RecordMessage['children']>[number] {
+  return { node, state, delivered: isDelivered };
 }
 
 /** `undefined` members are not written. A field that is new to the spec does not compile until it is decided upon here. */
@@ -176,13 +188,14 @@ function instanceMessage(instance: JobInstance): NonNullable<RecordMessage['inst
 }
 
 function outcomeMessage(outcome: JobOutcome): NonNullable<RecordMessage['outcome']> {
-  const { reason, message, exitCode, signal, oomKilled, retryable } = outcome;
+  const { reason, message, exitCode, signal, oomKilled, duplicateOf, retryable } = outcome;
   return {
     reason,
     message: cut(message, MAX_MESSAGE_LENGTH),
     ...(exitCode !== undefined && { exit_code: exitCode }),
     ...(signal !== undefined && { signal }),
     ...(oomKilled !== undefined && { oom_killed: oomKilled }),
+    ...(duplicateOf !== undefined && { duplicate_of: duplicateOf }),
     retryable,
   };
 }
@@ -214,6 +227,14 @@ function jobOf(message: ReturnType<typeof recordSchema.parse>): Job {
     finishedAtMs: message.finished,
     stopGraceMs: message.stop_grace,
     notBeforeMs: message.not_before,
+    ...(message.parent !== undefined && { parent: message.parent as JobId }),
+    ...(message.children !== undefined && {
+      children: message.children.map(({ node, state, delivered }) => ({
+        node: node as NodeId,
+        state,
+        isDelivered: delivered,
+      })),
+    }),
     ...(message.abridged === true && { isAbridged: true }),
   };
 }
@@ -236,13 +257,15 @@ function instanceOf(message: NonNullable<RecordMessage['instance']>): JobInstanc
 }
 
 function outcomeOf(message: NonNullable<RecordMessage['outcome']>): JobOutcome {
-  const { reason, message: sentence, exit_code: exitCode, signal, oom_killed: oomKilled } = message;
+  const { reason, message: sentence, exit_code: exitCode, signal } = message;
+  const { oom_killed: oomKilled, duplicate_of: duplicateOf } = message;
   return {
     reason: reason as JobReason,
     message: sentence,
     ...(exitCode !== undefined && { exitCode }),
     ...(signal !== undefined && { signal }),
     ...(oomKilled !== undefined && { oomKilled }),
+    ...(duplicateOf !== undefined && { duplicateOf: duplicateOf as NodeId }),
     retryable: message.retryable,
   };
 }

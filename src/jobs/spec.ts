@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseDuration } from '../kernel/duration.ts';
+import { isNodeId } from '../kernel/peer-address.ts';
 import { parseSize } from '../kernel/size.ts';
 
 /**
@@ -27,6 +28,9 @@ export const SPEC_LIMITS = {
   maxAttempts: 100,
   maxDurationMs: 365 * 86_400_000,
 } as const;
+
+/** Where a job runs, beside the id of a node. */
+const PLACEMENT_WORDS: ReadonlySet<string> = new Set(['local', 'any', 'every']);
 
 /** Labels that begin so are ours; a job may not set them. */
 export const RESERVED_LABEL_PREFIX = 'container-manager.';
@@ -222,6 +226,15 @@ const specFields = z.strictObject({
     .max(600_000)
     .optional()
     .describe('answer when the job runs or has ended, or after so many ms'),
+  placement: z
+    .string()
+    .refine((text) => PLACEMENT_WORDS.has(text) || isNodeId(text), {
+      error: 'must be local, any, every or the id of a node',
+    })
+    .optional()
+    .describe(
+      'where it runs: local (this node), any (the node best placed), every (a copy on each node), or the id of a node',
+    ),
 });
 
 /** `ContainerService.Create`'s parameters: snake case, human units. */
@@ -236,4 +249,4 @@ export const jobSpecSchema = specFields.superRefine((request, context) => {
 export type JobRequest = z.output<typeof jobSpecSchema>;
 
 /** What a job asks for, for good. Durations in ms, memory in bytes (the field names are the client's own). */
-export type JobSpec = Omit<JobRequest, 'idempotency_key' | 'wait_ms'>;
+export type JobSpec = Omit<JobRequest, 'idempotency_key' | 'wait_ms' | 'placement'>;

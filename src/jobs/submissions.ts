@@ -1,4 +1,5 @@
 import { jobIdOfKey, newJobId, type JobId } from '../kernel/ids.ts';
+import { SingleFlight } from '../kernel/single-flight.ts';
 import { specHashOf, type JobContext } from './context.ts';
 import { JobError } from './errors.ts';
 import type { Job } from './job.ts';
@@ -24,6 +25,7 @@ export class Submissions {
   readonly #pool: WorkerPool;
   readonly #waits: JobWaits;
   readonly #draining: AbortSignal;
+  readonly #placing = new SingleFlight<JobId, Submitted>();
 
   /** `draining` is aborted when the node begins to stop: those who wait are answered with what there is. */
   constructor(
@@ -39,11 +41,11 @@ export class Submissions {
 
   /** See `Jobs.create`. */
   async create(request: JobRequest, caller: string, signal?: AbortSignal): Promise<Submitted> {
-    const { idempotency_key: idempotencyKey, wait_ms: waitMs, ...spec } = request;
-    const submitted = await this.#accept(spec, caller, idempotencyKey).catch((error: unknown) => {
-      if (error instanceof JobError) this.#context.telemetry.jobRefused(error.code);
-      throw error;
-    });
+    const { idempotency_key: idempotencyKey, wait_ms: waitMs, placement, ...spec } = request;
+    if (placement !== undefined) this.#requireHere(placement);
+    const submitted = await this.#accept(spec, caller, idempotencyKey).catch((error: unknown) =>
+      this.#refused(error),
+    );
     if (waitMs === undefined) return submitted;
     const { id } = submitted.job;
     // However far it has come by then is the answer.
@@ -55,6 +57,38 @@ export class Submissions {
         throw error;
       });
     return job === undefined ? submitted : { ...submitted, job };
+  }
+
+  /**
+   * Takes in a job whose id another node, or the job it is a copy of, has given it: once for good, however often it is sent.
+   * Whoever sends it while it is being taken in gets the same answer, so that a refusal holds for all of them.
+   */
+  async place(draft: NewJob): Promise<Submitted> {
+    return this.#placing
+      .run(draft.id, () => this.#place(draft))
+      .catch((error: unknown) => this.#refused(error));
+  }
+
+  async #place(draft: NewJob): Promise<Submitted> {
+    const { box, log } = this.#context;
+    const specHash = specHashOf(box, draft.spec);
+    const known = log.get(draft.id);
+    if (known !== undefined) return deduplicate(known, specHashOf(box, known.spec), specHash);
+    checkPolicy(draft.spec, this.#policy);
+    return this.#insert(draft, specHash);
+  }
+
+  #refused(error: unknown): never {
+    if (error instanceof JobError) this.#context.telemetry.jobRefused(error.code);
+    throw error;
+  }
+
+  /** A node that is alone is the best one, and every one. */
+  #requireHere(placement: string): void {
+    if (['local', 'any', 'every', this.#context.owner].includes(placement)) return;
+    const message = `node ${placement} is not connected to this one; nothing was accepted`;
+    const details = { node_id: placement };
+    throw new JobError('peer_unreachable', message, { details, retryable: true });
   }
 
   async #accept(spec: JobSpec, caller: string, idempotencyKey: string | undefined): Promise<Submitted> {
@@ -82,14 +116,19 @@ export class Submissions {
       if (inserted.kind === 'exists') return deduplicate(inserted.job, inserted.specHash, specHash);
       throw keyOfRemoved(draft.id, inserted.tombstone.specHash === specHash);
     } catch (error) {
-      if (!(error instanceof StoreError && error.code === 'store_full')) throw error;
-      const { details } = error;
-      const facts = { cause: error, details, retryable: true, retryAfterMs: STORE_FULL_RETRY_MS };
-      throw new JobError('store_full', error.message, facts);
+      return refuseWhenFull(error);
     } finally {
       this.#pool.release();
     }
   }
+}
+
+/** Throws what a write failed with; a full disk as a refusal that may pass. */
+export function refuseWhenFull(error: unknown): never {
+  if (!(error instanceof StoreError && error.code === 'store_full')) throw error;
+  const { details } = error;
+  const facts = { cause: error, details, retryable: true, retryAfterMs: STORE_FULL_RETRY_MS };
+  throw new JobError('store_full', error.message, facts);
 }
 
 function deduplicate(job: Job, knownHash: string | undefined, specHash: string | undefined): Submitted {

@@ -258,6 +258,8 @@ function endOfStop(job: Job, exit: InstanceExit | undefined): JobChange {
   const facts = exit === undefined ? {} : exitFacts(exit);
   if (job.outcome?.reason === 'run_timeout')
     return { to: 'failed', patch: { outcome: { ...job.outcome, ...facts } } };
+  if (job.outcome?.reason === 'duplicate')
+    return { to: 'cancelled', patch: { outcome: { ...job.outcome, ...facts } } };
   return {
     to: 'complete',
     patch: { outcome: { reason: 'stopped', message: 'stopped on request', retryable: false, ...facts } },

@@ -7,7 +7,8 @@ const NEXT: Readonly<Record<JobState, readonly JobState[]>> = {
   pulling: ['starting', 'pending', 'failed', 'cancelled'],
   starting: ['running', 'pending', 'failed', 'cancelled'],
   running: ['stopping', 'complete', 'failed'],
-  stopping: ['complete', 'failed'],
+  // Cancelled by nobody's wish: only as the duplicate of another node's job.
+  stopping: ['complete', 'failed', 'cancelled'],
   complete: [],
   failed: [],
   cancelled: [],
@@ -17,7 +18,15 @@ const NEXT: Readonly<Record<JobState, readonly JobState[]>> = {
 export type JobPatch = Partial<
   Pick<
     Job,
-    'desire' | 'restarts' | 'stopGraceMs' | 'instance' | 'outcome' | 'notBeforeMs' | 'runningAtMs' | 'attempt'
+    | 'desire'
+    | 'restarts'
+    | 'stopGraceMs'
+    | 'instance'
+    | 'outcome'
+    | 'notBeforeMs'
+    | 'runningAtMs'
+    | 'attempt'
+    | 'children'
   >
 >;
 

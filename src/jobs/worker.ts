@@ -85,8 +85,13 @@ async function settle(
 async function cancel(context: JobContext, job: Job, shutdown: AbortSignal): Promise<void> {
   await cleanUp(context, job, shutdown, () => clearInstance(context, job, false));
   await context.log.change(job.id, (now) =>
-    hasEnded(now) ? undefined : { to: 'cancelled', patch: { outcome: CANCELLED } },
+    hasEnded(now) ? undefined : { to: 'cancelled', patch: { outcome: endOfCancel(now) } },
   );
+}
+
+/** Why it was to be cancelled, where that was said together with the wish. */
+function endOfCancel({ outcome }: Job): JobOutcome {
+  return outcome?.reason === 'duplicate' ? outcome : CANCELLED;
 }
 
 async function fail(

@@ -4,7 +4,7 @@ import { fillRandom } from './random-pool.ts';
 declare const brand: unique symbol;
 type Brand<Name extends string> = string & { readonly [brand]: Name };
 
-/** A job's id: UUIDv7, or UUIDv5 of caller and idempotency key. Lower case, with hyphens. */
+/** A job's id: UUIDv7, or UUIDv5 of caller and idempotency key, or of parent and node. Lower case, with hyphens. */
 export type JobId = Brand<'JobId'>;
 /** A node's libp2p peer id, base58btc. */
 export type NodeId = Brand<'NodeId'>;
@@ -38,6 +38,12 @@ export function newJobId(wallMs: number): JobId {
 
 /** Namespace of the UUIDv5 ids made from idempotency keys. Fixed for good: ids already given out depend on it. */
 const KEY_NAMESPACE = Buffer.from('8f6b1b0c5f0e4a53a1c6d0a1f2b7c934', 'hex');
+
+/** The id of the copy of `parent` that `node` runs, always the same (UUIDv5 in the namespace that the parent's own id is). */
+export function childJobId(parent: JobId, node: NodeId): JobId {
+  const namespace = Buffer.from(parent.replaceAll('-', ''), 'hex');
+  return formatUuid(withVersion(createHash('sha1').update(namespace).update(node).digest(), 5)) as JobId;
+}
 
 /** The id that `caller` gets for `idempotencyKey`, always the same (UUIDv5, RFC 9562, section 5.5). */
 export function jobIdOfKey(caller: string, idempotencyKey: string): JobId {

@@ -91,6 +91,8 @@ export function encodeBody(job: Job): string {
     finishedAtMs: job.finishedAtMs,
     notBeforeMs: job.notBeforeMs,
     stopGraceMs: job.stopGraceMs,
+    ...(job.parent !== undefined && { parent: job.parent }),
+    ...(job.children !== undefined && { children: job.children }),
   };
   return JSON.stringify(body);
 }

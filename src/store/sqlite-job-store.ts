@@ -5,6 +5,7 @@ import { failpoint } from '../kernel/failpoint.ts';
 import type { JobId } from '../kernel/ids.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
 import type { Job, JobEvent } from '../jobs/job.ts';
+import type { OutboxStore, Placement } from '../jobs/placement/outbox-store.ts';
 import {
   MAX_HISTORY,
   StoreError,
@@ -31,6 +32,7 @@ import {
   type TombstoneRow,
 } from './job-row.ts';
 import { loadPosition, nextEpoch, savePosition, type LogPosition } from './log-position.ts';
+import { decodePlacement, encodePlacement, type OutboxRow } from './outbox-row.ts';
 import { Reserve } from './reserve.ts';
 import { RowWriter } from './row-writer.ts';
 import { isSystemError, storeFailed, storeFull, translateSqliteError } from './failures.ts';
@@ -50,8 +52,8 @@ const MAX_WAL_BYTES = 16 * 1024 ** 2;
 /** How often a node that refuses work for want of space looks again, ms. */
 const SPACE_CHECK_MS = 1_000;
 
-/** Jobs, their events and tombstones in one SQLite file, `jobs.db`. The only writer and the only reader. */
-export class SqliteJobStore implements JobStore, Disposable {
+/** Jobs, their events and tombstones, and what is to be given to other nodes, in one SQLite file, `jobs.db`. The only writer and the only reader. */
+export class SqliteJobStore implements JobStore, OutboxStore, Disposable {
   readonly #source: RowSource;
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
@@ -170,6 +172,21 @@ export class SqliteJobStore implements JobStore, Disposable {
     await this.#commits.run(() => this.#keepingPosition(begin), { kind: 'progress' });
   }
 
+  placements(): Placement[] {
+    return this.#read(() => this.#placements());
+  }
+
+  async savePlacement(placement: Placement): Promise<void> {
+    const { id, target, created_at, wish, request, checksum } = encodePlacement(placement, this.#source);
+    const save = (): void =>
+      void this.#statements.savePlacement.run(id, target, created_at, wish, request, checksum);
+    await this.write(save, { kind: wish === 'run' ? 'admission' : 'request' });
+  }
+
+  async dropPlacement(id: JobId): Promise<void> {
+    await this.write(() => void this.#statements.dropPlacement.run(id), { kind: 'progress' });
+  }
+
   eventFloor(): number {
     return this.#committed.eventFloor;
   }
@@ -278,6 +295,12 @@ export class SqliteJobStore implements JobStore, Disposable {
     return rows.map((row) => decodeJob(row as unknown as JobRow, this.#source));
   }
 
+  #placements(): Placement[] {
+    return this.#statements.outbox
+      .all()
+      .map((row) => decodePlacement(row as unknown as OutboxRow, this.#source));
+  }
+
   #eventsOf(rows: readonly Record<string, SQLOutputValue>[]): JobEvent[] {
     return rows.map((row) => decodeEvent(row as unknown as EventRow, this.#source));
   }
@@ -326,5 +349,7 @@ export class SqliteJobStore implements JobStore, Disposable {
       verifyEvent(row, this.#source);
     for (const row of this.#statements.allTombstones.iterate() as Iterable<unknown> as Iterable<TombstoneRow>)
       verifyTombstone(row, this.#source);
+    // There are few, and each of them is opened soon anyway.
+    this.#placements();
   }
 }

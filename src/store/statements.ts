@@ -48,6 +48,9 @@ export function prepareStatements(database: DatabaseSync) {
     forgetRemovals: prepare(
       'DELETE FROM events WHERE job IN (SELECT id FROM tombstones WHERE removed_at < ?)',
     ),
+    outbox: prepare('SELECT * FROM outbox ORDER BY created_at, id'),
+    savePlacement: prepare('INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?)'),
+    dropPlacement: prepare('DELETE FROM outbox WHERE id = ?'),
     position: prepare('SELECT * FROM log WHERE one = 1'),
     savePosition: prepare(
       'INSERT INTO log VALUES (1, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, event_floor = excluded.event_floor, checksum = excluded.checksum',

@@ -37,6 +37,12 @@ export const METRICS = {
     labels: ['reason'],
     maxSets: 16,
   },
+  container_manager_placements_total: {
+    type: 'counter',
+    help: 'Creates that concerned other nodes, by where the job was accepted or why not.',
+    labels: ['outcome'],
+    maxSets: 8,
+  },
   container_manager_job_transitions_total: {
     type: 'counter',
     help: 'Changes of a job from one state to another.',

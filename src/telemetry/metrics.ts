@@ -3,7 +3,7 @@ import { ContainerSeries } from './container-series.ts';
 import { OTHER } from './label-sets.ts';
 import { MetricFactory } from './metric-factory.ts';
 import { PeerMetrics } from './peer-metrics.ts';
-import type { ContainerSample, Telemetry, Watched } from './telemetry.ts';
+import type { ContainerSample, PlacementOutcome, Telemetry, Watched } from './telemetry.ts';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -29,6 +29,7 @@ export class Metrics implements Telemetry {
   #watched: Watched | undefined;
 
   readonly #jobsAccepted = this.#make.counter('container_manager_jobs_accepted_total');
+  readonly #placements = this.#make.counters('container_manager_placements_total');
   readonly #jobsRefused = this.#make.counters('container_manager_jobs_refused_total');
   readonly #jobTransitions = this.#make.counters('container_manager_job_transitions_total');
   readonly #jobStateSeconds = this.#make.histograms('container_manager_job_state_seconds');
@@ -84,6 +85,10 @@ export class Metrics implements Telemetry {
 
   jobRefused(reason: string): void {
     this.#jobsRefused.at(reason).inc();
+  }
+
+  jobPlaced(outcome: PlacementOutcome): void {
+    this.#placements.at(outcome).inc();
   }
 
   jobStateChanged(from: string | undefined, to: string, inStateMs: number): void {

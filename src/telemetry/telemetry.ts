@@ -6,6 +6,8 @@
 export interface Telemetry {
   jobAccepted(): void;
   jobRefused(reason: string): void;
+  /** A Create whose place was to be chosen, or whose key others were asked for, ended. */
+  jobPlaced(outcome: PlacementOutcome): void;
   /** `from` is `undefined` for a new job, and `inStateMs` is then left aside. */
   jobStateChanged(from: string | undefined, to: string, inStateMs: number): void;
   jobEnded(state: string, reason: string, durationMs: number): void;
@@ -28,6 +30,18 @@ export interface Telemetry {
   containerGone(jobId: string): void;
 }
 
+/** Where a job was accepted, or why not: `unknown` when the node that is to run it did not answer in time. */
+export type PlacementOutcome =
+  | 'here'
+  | 'there'
+  | 'everywhere'
+  | 'deduplicated'
+  | 'refused'
+  | 'unreachable'
+  | 'unknown'
+  /** Another node had the same job all the same, and this one's was ended. */
+  | 'duplicate';
+
 export interface ContainerSample {
   readonly cpus: number;
   readonly memoryBytes: number;
@@ -47,6 +61,7 @@ const nothing = (): void => undefined;
 export const NO_TELEMETRY: Telemetry = {
   jobAccepted: nothing,
   jobRefused: nothing,
+  jobPlaced: nothing,
   jobStateChanged: nothing,
   jobEnded: nothing,
   deployed: nothing,

@@ -57,7 +57,7 @@ export class FakeJobs implements OwnJobs {
     await Promise.resolve();
     if (this.createError !== undefined) throw this.createError;
     if (this.isDraining) throw new JobError('draining', 'the node is draining', { retryable: true });
-    const { idempotency_key: key, wait_ms: waitMs, ...spec } = request;
+    const { idempotency_key: key, wait_ms: waitMs, placement: _placement, ...spec } = request;
     const id = key === undefined ? newJobId(Date.now()) : jobIdOfKey(caller, key);
     const existing = this.#jobs.get(id);
     if (existing !== undefined) return this.#deduplicated(existing, spec);

@@ -20,10 +20,11 @@ export class FakeMirror implements JobMirror {
   }
 
   find(id: JobId): MirroredJob | undefined {
-    const [first] = [...this.#jobs.values()]
+    const jobs = [...this.#jobs.values()]
       .filter((job) => job.id === id)
       .sort((one, other) => (one.owner < other.owner ? -1 : 1));
-    return first === undefined ? undefined : this.#mirrored(first);
+    const found = jobs.find(({ outcome }) => outcome?.reason !== 'duplicate') ?? jobs[0];
+    return found === undefined ? undefined : this.#mirrored(found);
   }
 
   list({ states, idPrefix = '', name, owner, before, limit }: MirrorQuery): MirroredJob[] {

@@ -65,12 +65,14 @@ export interface HarnessOptions {
   readonly defaults?: Partial<JobDefaults>;
   readonly settleMs?: number;
   readonly cluster?: string;
+  readonly owner?: NodeId;
   readonly onFatal?: (error: StoreError) => void;
 }
 
 /** A node's jobs without the node: a real store in a directory of its own, and a fake engine unless one is given. */
 export class JobHarness implements AsyncDisposable {
   readonly directory: string;
+  readonly owner: NodeId;
   readonly driver: RuntimeDriver;
   readonly store: SqliteJobStore;
   readonly log: JobLog;
@@ -84,7 +86,8 @@ export class JobHarness implements AsyncDisposable {
     this.#keepsDirectory = options.directory !== undefined;
     this.driver = options.driver ?? fakeEngine();
     const managerOptions = { ...TEST_OPTIONS, ...options.options };
-    const owner = '12D3KooWTest' as NodeId;
+    const owner = options.owner ?? ('12D3KooWTest' as NodeId);
+    this.owner = owner;
     const box = new SecretBox(Buffer.alloc(32, 7));
     const onFatal = options.onFatal ?? raise;
     this.store = new SqliteJobStore({ directory: this.directory, box, onFatal });
@@ -156,7 +159,8 @@ export class JobHarness implements AsyncDisposable {
   /** Ends everything as a clean shutdown does, and starts again on the same store and engine. */
   async restart(options: Omit<HarnessOptions, 'driver' | 'directory'> = {}): Promise<JobHarness> {
     await this.#end();
-    return JobHarness.start({ ...options, driver: this.driver, directory: this.directory });
+    const { owner, driver, directory } = this;
+    return JobHarness.start({ ...options, owner, driver, directory });
   }
 
   async #end(): Promise<void> {

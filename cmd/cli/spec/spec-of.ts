@@ -37,6 +37,7 @@ export function specOf(
     priority: options.priority,
     idempotency_key: options.idempotencyKey,
     ttl_after_finished: options.ttl,
+    placement: options.on,
   });
 }
 

@@ -34,6 +34,7 @@ export interface SpecOptions {
   readonly priority?: number;
   readonly idempotencyKey?: string;
   readonly ttl?: string;
+  readonly on?: string;
 }
 
 export function addSpecOptions(command: Command): void {
@@ -113,5 +114,9 @@ function jobOptions(): readonly Option[] {
     ),
     option('--idempotency-key <key>', 'the same key and spec give the same job, however often they are sent'),
     duration('--ttl <duration>', 'remove the job this long after its end'),
+    option(
+      '--on <place>',
+      'where it runs: local, any, every, or a node by its id, an end of that, or its name',
+    ),
   ];
 }

@@ -7,6 +7,7 @@ import { EXIT_CODES, exitCodeOfJob } from '../exit-codes.ts';
 import { durationMs } from '../option-values.ts';
 import { printValue } from '../output.ts';
 import { printable } from '../screen/printable.ts';
+import { resolveNodeId } from '../resolve-node.ts';
 import { addSpecOptions, type SpecOptions } from '../spec/spec-options.ts';
 import { specOf } from '../spec/spec-of.ts';
 import { waitForJob } from '../wait-for-job.ts';
@@ -16,6 +17,9 @@ interface RunOptions extends ClientOptions, SpecOptions {
   readonly wait?: true;
   readonly waitTimeout?: number;
 }
+
+/** Places that are no node. */
+const PLACES: ReadonlySet<string> = new Set(['local', 'any', 'every']);
 
 /** How long `--wait` waits unless it is told otherwise. */
 const DEFAULT_WAIT_MS = 300_000;
@@ -56,11 +60,18 @@ async function run(image: string, args: readonly string[], options: RunOptions, 
   if (options.waitTimeout !== undefined && options.wait !== true)
     throw new UsageError('--wait-timeout goes with --wait');
   const client = clientOf(options, cli);
-  const created = await client.call('ContainerService.Create', params);
+  const created = await client.call('ContainerService.Create', await placed(client, params));
   if (options.follow === true) return follow(client, created.job_id, cli);
   if (format === 'table') await cli.terminal.out.write(`${printable(created.job_id)}\n`);
   else await printValue(cli, format, created);
   if (options.wait === true) await wait(client, created.job_id, options.waitTimeout ?? DEFAULT_WAIT_MS, cli);
+}
+
+/** Words are the node's to understand; a node may be named as it is everywhere else. */
+async function placed(client: RpcClient, params: CreateParams): Promise<CreateParams> {
+  const { placement } = params;
+  if (placement === undefined || PLACES.has(placement)) return params;
+  return { ...params, placement: await resolveNodeId(client, placement) };
 }
 
 /** Standard output is the container's own, so the id goes where the status goes. */

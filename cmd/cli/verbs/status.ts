@@ -84,6 +84,8 @@ function statusFields(job: JobView, nowMs: number): readonly Field[] {
     ['Running', at(job.running_at)],
     ['Finished', at(job.finished_at)],
     ['Node', job.owner],
+    ['Copy of', job.parent],
+    ['Copies', job.children?.map(({ node_id, status }) => `${node_id} ${status}`).join(', ')],
   ];
 }
 

@@ -15,16 +15,26 @@ export const create = defineMethod<'ContainerService.Create'>()({
   scope: 'full',
   params: jobSpecSchema,
   result: createResult,
-  errors: ['policy_denied', 'idempotency_conflict', 'queue_full', 'image_error', 'draining'],
+  errors: [
+    'policy_denied',
+    'idempotency_conflict',
+    'queue_full',
+    'image_error',
+    'draining',
+    'peer_unreachable',
+  ],
   handle: async (request, deps, call) => {
+    const { wait_ms: waitMs, placement, idempotency_key: key } = request;
+    const mayConcernOthers = placement !== undefined || key !== undefined;
     // Only who waits can leave: without that, nobody needs to be told of it.
-    const options = request.wait_ms === undefined ? {} : { signal: call.signal };
+    const options = waitMs === undefined && !mayConcernOthers ? {} : { signal: call.signal };
     const { job, deduplicated } = await deps.jobs.create(request, call.caller.name, options);
     return {
       job_id: job.id,
       message: 'Job created successfully' as const,
       ...(deduplicated && { deduplicated }),
-      ...(request.wait_ms !== undefined && { status: job.state }),
+      ...(waitMs !== undefined && { status: job.state }),
+      ...(mayConcernOthers && { owner: job.owner }),
     };
   },
 });

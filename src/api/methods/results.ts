@@ -53,6 +53,7 @@ const jobFields = {
   exit_code: omittable(z.int()),
   signal: omittable(z.string()),
   oom_killed: omittable(z.boolean()),
+  duplicate_of: omittable(z.string()),
   retryable: omittable(z.boolean()),
   container_id: omittable(z.string()),
   container_name: z.string(),
@@ -65,6 +66,10 @@ const jobFields = {
   running_at: omittable(time),
   finished_at: omittable(time),
   not_before: omittable(time),
+  parent: omittable(z.string()),
+  children: omittable(
+    z.array(z.strictObject({ job_id: z.string(), node_id: z.string(), status: jobStateField })),
+  ),
   abridged: omittable(z.literal(true)),
 };
 
@@ -82,6 +87,7 @@ export const createResult = (): z.ZodType<CreateResult> =>
     message: z.literal('Job created successfully'),
     deduplicated: omittable(z.literal(true)),
     status: omittable(jobStateField),
+    owner: omittable(z.string()),
   });
 
 export const eventResult = (): z.ZodType<JobEventView> =>

@@ -9,7 +9,7 @@ import { CarriedCallError, parseJson } from './requests.ts';
 /** What the owner answers: JSON, records, and pieces of logs. Everything is checked by who reads it. */
 
 /** Room for a job with all of its spec. */
-const MAX_WHOLE_RECORD_BYTES = 768 * 1024;
+export const MAX_WHOLE_RECORD_BYTES = 768 * 1024;
 /** Longest piece of a log. */
 const LOG_PIECE_BYTES = 256 * 1024;
 
@@ -126,16 +126,16 @@ export function decodeLogChunk(piece: Uint8Array): LogChunk {
   };
 }
 
-function json(value: unknown): Uint8Array {
+export function json(value: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(value));
 }
 
-function read<Schema extends z.ZodType>(schema: Schema, piece: Uint8Array): z.output<Schema> {
+export function read<Schema extends z.ZodType>(schema: Schema, piece: Uint8Array): z.output<Schema> {
   const parsed = schema.safeParse(parseJson(piece));
   if (parsed.success) return parsed.data;
   throw unreadable();
 }
 
-function unreadable(): CarriedCallError {
+export function unreadable(): CarriedCallError {
   return new CarriedCallError('unsupported_call', 'the answer cannot be read here');
 }

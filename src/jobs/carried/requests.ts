@@ -1,11 +1,17 @@
 import { z } from 'zod';
 import { CodedError } from '../../kernel/errors.ts';
 import { isJobId } from '../../kernel/ids.ts';
+import { MAX_CALLER_LENGTH } from '../record-shape.ts';
+import { jobSpecSchema } from '../spec.ts';
 
 /**
- * What one node may ask of the owner of a job, as JSON. Fields that are not known here are left out; a call that is not
+ * What one node may ask of the owner of a job, or of one that may become it, as JSON. Fields that are not known here are left out; a call that is not
  * known here is refused.
  */
+
+/** The longest there can be in a spec. */
+const MAX_IMAGE_LENGTH = 512;
+const MAX_DIGEST_LENGTH = 128;
 
 const job = z.string().refine(isJobId);
 const ms = z.int().min(0);
@@ -34,6 +40,23 @@ export const carriedRequestSchema = z.discriminatedUnion('call', [
     since_ms: ms.exactOptional(),
     tail: z.int().min(0).exactOptional(),
     timestamps: z.boolean().exactOptional(),
+  }),
+  z.object({ call: z.literal('bid'), image: z.string().max(MAX_IMAGE_LENGTH) }),
+  /** A job for the node that is asked, with all of its spec. */
+  z.object({
+    call: z.literal('accept'),
+    job,
+    caller: z.string().max(MAX_CALLER_LENGTH),
+    parent: job.exactOptional(),
+    request: jobSpecSchema,
+  }),
+  z.object({ call: z.literal('end'), job, removes: z.boolean() }),
+  z.object({
+    call: z.literal('claim'),
+    job,
+    nonce: z.string().max(MAX_DIGEST_LENGTH),
+    fingerprint: z.string().max(MAX_DIGEST_LENGTH),
+    waits: z.boolean(),
   }),
 ]);
 

@@ -1,46 +1,55 @@
 import type { NodeId } from '../../kernel/ids.ts';
 import type { OwnJobs } from '../jobs.ts';
 import { encodeRecord } from '../record.ts';
+import type { PlacementHost } from '../placement/host.ts';
+import { encodeAccepted, encodeBid, encodeClaimAnswer } from './placement-replies.ts';
 import { encodeEvent, encodeLogChunk, encodeSnapshot, encodeStats } from './replies.ts';
-import { decodeRequest, type CarriedRequest } from './requests.ts';
+import { CarriedCallError, decodeRequest, type CarriedRequest } from './requests.ts';
 
 type Pieces = AsyncIterable<Uint8Array>;
 
 type Answers = {
   readonly [Call in CarriedRequest['call']]: (
     request: Extract<CarriedRequest, { call: Call }>,
-    jobs: OwnJobs,
+    served: Served,
     signal: AbortSignal,
   ) => Pieces;
 };
 
+/** Who is asked for what, and by whom. */
+interface Served {
+  readonly jobs: OwnJobs;
+  readonly host: PlacementHost;
+  readonly from: NodeId;
+}
+
 const ANSWERS: Answers = {
-  async *get({ job }, jobs) {
+  async *get({ job }, { jobs }) {
     yield* encodeSnapshot(jobs.get(job));
   },
-  async *locate({ job }, jobs) {
+  async *locate({ job }, { jobs }) {
     yield encodeRecord(jobs.get(job).job);
   },
-  async *history({ job }, jobs) {
+  async *history({ job }, { jobs }) {
     for (const event of jobs.history(job)) yield encodeEvent(event);
   },
-  async *stats({ job }, jobs, signal) {
+  async *stats({ job }, { jobs }, signal) {
     for (const { stats } of await jobs.stats(job, signal)) yield encodeStats(stats);
   },
-  async *wait({ job, until, timeout_ms: timeoutMs }, jobs, signal) {
+  async *wait({ job, until, timeout_ms: timeoutMs }, { jobs }, signal) {
     const limit = timeoutMs === undefined ? {} : { timeoutMs };
     yield* encodeSnapshot(await jobs.wait(job, { until, signal, ...limit }));
   },
-  async *cancel({ job }, jobs, signal) {
+  async *cancel({ job }, { jobs }, signal) {
     yield* encodeSnapshot(await jobs.cancel(job, { signal }));
   },
-  async *stop({ job, grace_ms: graceMs }, jobs) {
+  async *stop({ job, grace_ms: graceMs }, { jobs }) {
     yield* encodeSnapshot(await jobs.stop(job, graceMs === undefined ? {} : { graceMs }));
   },
-  async *remove({ job, force }, jobs, signal) {
+  async *remove({ job, force }, { jobs }, signal) {
     await jobs.remove(job, { force, signal });
   },
-  async *logs({ job, since_ms: sinceMs, follow, tail, timestamps }, jobs, signal) {
+  async *logs({ job, since_ms: sinceMs, follow, tail, timestamps }, { jobs }, signal) {
     const chunks = jobs.logs(job, {
       signal,
       ...(follow !== undefined && { follow }),
@@ -50,22 +59,46 @@ const ANSWERS: Answers = {
     });
     for await (const chunk of chunks) yield* encodeLogChunk(chunk);
   },
+  async *bid({ image }, { host }, signal) {
+    yield encodeBid(await host.bid(image, signal));
+  },
+  async *accept({ job, caller, parent, request }, { host }, signal) {
+    // Whoever sent it may have sent it anew meanwhile.
+    signal.throwIfAborted();
+    const { idempotency_key: idempotencyKey, wait_ms: _wait, placement: _placement, ...spec } = request;
+    const placed = { spec, caller, idempotencyKey, ...(parent !== undefined && { parent }) };
+    yield* encodeAccepted(await host.accept(job, placed));
+  },
+  async *end({ job, removes }, { host }, signal) {
+    const ended = await host.end(job, removes, signal);
+    if (ended !== undefined) yield encodeRecord(ended);
+  },
+  async *claim({ job: id, nonce, fingerprint, waits }, { host, from }, signal) {
+    yield* encodeClaimAnswer(await host.claim({ id, nonce, fingerprint, waits }, from, signal));
+  },
 };
 
 /**
- * Does to this node's own jobs what other nodes ask, and never asks any other node itself. Fails as the jobs do; the peers
- * have checked that who asks is a member, and that node whether its client may.
+ * Does to this node's own jobs what other nodes ask, takes jobs of theirs where `host` is given, and never asks any other node
+ * to do it. Fails as the jobs do; the peers have checked that who asks is a member, and that node whether its client may.
  */
 export function carriedCallHandler(
   jobs: OwnJobs,
+  host: PlacementHost = NO_HOST,
 ): (request: Uint8Array, from: NodeId, signal: AbortSignal) => Pieces {
-  return async function* (bytes, _from, signal) {
+  return async function* (bytes, from, signal) {
     const request = decodeRequest(bytes);
     const answer = ANSWERS[request.call] as (
       request: CarriedRequest,
-      jobs: OwnJobs,
+      served: Served,
       signal: AbortSignal,
     ) => Pieces;
-    yield* answer(request, jobs, signal);
+    yield* answer(request, { jobs, host, from }, signal);
   };
 }
+
+function takesNone(): never {
+  throw new CarriedCallError('unsupported_call', 'this node takes no jobs of other nodes');
+}
+
+const NO_HOST: PlacementHost = { bid: takesNone, accept: takesNone, end: takesNone, claim: takesNone };

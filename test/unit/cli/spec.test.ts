@@ -117,7 +117,7 @@ describe('the spec of a run', () => {
       '-u 1000:1000 --network none --restart on-failure:3 --stop-signal SIGINT --stop-timeout 5s --health-tcp 80 ' +
       '--health-interval 1s --health-timeout 2s --health-start-period 3s --health-retries 4 --pull never --retry 2 ' +
       '--retry-backoff 1s --queue-timeout 1m --pull-timeout 2m --start-timeout 3m --run-timeout 4m --priority -5 ' +
-      '--idempotency-key k --ttl 1h app serve';
+      '--idempotency-key k --ttl 1h --on any app serve';
     const spec = specOfLine(...line.split(' '));
     const parsed = jobSpecSchema.parse(spec);
     const unreached = Object.keys(jobSpecSchema.shape).filter((key) => !Object.hasOwn(spec as object, key));

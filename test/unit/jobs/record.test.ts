@@ -19,7 +19,12 @@ function told(job: Job): Job {
 const [plain] = fc.sample(anyJob, { numRuns: 1, seed: 1 }) as [Job];
 
 function jobWith(request: Record<string, unknown>, more: Partial<Job> = {}): Job {
-  const { idempotency_key: _key, wait_ms: _wait, ...spec } = jobSpecSchema.parse({ image: 'a', ...request });
+  const {
+    idempotency_key: _key,
+    wait_ms: _wait,
+    placement: _placement,
+    ...spec
+  } = jobSpecSchema.parse({ image: 'a', ...request });
   return { ...plain, instance: undefined, outcome: undefined, spec, ...more };
 }
 

@@ -74,7 +74,7 @@ describe('a store is refused, with its file and a remedy,', () => {
   it('when its tables are not those of its version', async () => {
     const directory = await storeWithJobs();
     edit(directory, 'DROP INDEX jobs_by_expiry');
-    expectRefusal(directory, 'store_corrupt', /its tables are not those of schema 1; restore a backup/);
+    expectRefusal(directory, 'store_corrupt', /its tables are not those of schema 2; restore a backup/);
   });
 
   it('when it has tables and no version', async () => {

@@ -5,7 +5,13 @@ import { MIGRATIONS } from '../../../src/store/migrations.ts';
 import { listQuery, prepareStatements } from '../../../src/store/statements.ts';
 
 /** Read at the start only, and wholly: that is their purpose. */
-const WHOLE_TABLES = ['SELECT * FROM jobs', 'SELECT * FROM events', 'SELECT * FROM tombstones'];
+const WHOLE_TABLES = [
+  'SELECT * FROM jobs',
+  'SELECT * FROM events',
+  'SELECT * FROM tombstones',
+  'SELECT id, seq FROM jobs',
+  'SELECT * FROM outbox ORDER BY created_at, id',
+];
 
 function emptyStore(): DatabaseSync {
   const database = new DatabaseSync(':memory:');

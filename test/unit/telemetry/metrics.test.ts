@@ -28,6 +28,7 @@ const P = 'container_manager_';
 describe('one function per event', () => {
   const events: Readonly<Record<keyof Telemetry, [(to: Telemetry) => void, Record<string, number>]>> = {
     jobAccepted: [(to) => to.jobAccepted(), { jobs_accepted_total: 1 }],
+    jobPlaced: [(to) => to.jobPlaced('there'), { 'placements_total{outcome="there"}': 1 }],
     jobRefused: [(to) => to.jobRefused('queue_full'), { 'jobs_refused_total{reason="queue_full"}': 1 }],
     jobStateChanged: [
       (to) => {

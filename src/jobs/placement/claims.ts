@@ -1,0 +1,242 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { JobId, NodeId } from '../../kernel/ids.ts';
+import { LinkedSignal } from '../../kernel/linked-signal.ts';
+import { abortable } from '../../kernel/single-flight.ts';
+import { JobError } from '../errors.ts';
+import type { Job } from '../job.ts';
+import type { JobMirror } from '../job-mirror.ts';
+import type { JobSpec } from '../spec.ts';
+import { askAbout, isMeant, type SpecQuestion } from './fingerprint.ts';
+import type { Claim, ClaimAnswer } from './host.ts';
+import type { Members } from './members.ts';
+import type { Outbox } from './outbox.ts';
+
+/** How long all peers together are given to say whether they have the job of a key, ms. One that does not answer does not hinder. */
+const ASK_LIMIT_MS = 1_000;
+/** How long a node that goes ahead is waited for, ms: its own question, and the commit. */
+const WAIT_LIMIT_MS = 5_000;
+
+/** Asks one node what it knows of a claim. */
+export type AskClaim = (node: NodeId, claim: Claim, signal: AbortSignal) => Promise<ClaimAnswer>;
+
+export interface ClaimsDependencies {
+  /** This node. */
+  readonly owner: NodeId;
+  readonly jobs: { find(id: JobId): Job | undefined; wasRemoved(id: JobId): boolean };
+  readonly mirror: Pick<JobMirror, 'find'>;
+  readonly outbox: Pick<Outbox, 'find'>;
+  readonly members: Members;
+  readonly ask: AskClaim;
+  readonly clock: Clock;
+}
+
+interface Pending {
+  /** All that could be asked has answered: this node accepts the job. */
+  isDecided: boolean;
+  /** Nodes of a lower id that were let go ahead. */
+  readonly rivals: Set<NodeId>;
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** What is known of a key before this node accepts a job for it. */
+export type ClaimFound =
+  | { readonly kind: 'known'; readonly job: Job }
+  | { readonly kind: 'placed'; readonly id: JobId; readonly target: NodeId };
+
+/**
+ * Sees to it that one idempotency key makes one job among the nodes that reach each other. Each is asked before a job of a key
+ * is accepted; of two that are asked for the same at the same time the one goes ahead that has decided, else the lower id.
+ */
+export class Claims {
+  readonly #deps: ClaimsDependencies;
+  readonly #pending = new Map<JobId, Pending>();
+
+  constructor(deps: ClaimsDependencies) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Runs `accept` when no other node has the job, or `found` with what there is. Those who come with the same key meanwhile
+   * wait for it. Fails with `idempotency_conflict`, with `peer_unreachable` when only a node that does not answer can tell,
+   * and with the reason of the signal.
+   */
+  async run<T>(
+    id: JobId,
+    spec: JobSpec,
+    then: { readonly accept: () => Promise<T>; readonly found: (found: ClaimFound) => Promise<T> },
+    signal: AbortSignal,
+  ): Promise<T> {
+    for (;;) {
+      const earlier = this.#pending.get(id);
+      if (earlier === undefined) break;
+      await abortable(earlier.over.promise, signal);
+    }
+    const pending: Pending = { isDecided: false, rivals: new Set(), over: Promise.withResolvers() };
+    this.#pending.set(id, pending);
+    try {
+      const found = this.#hasOwn(id) ? undefined : await this.#search(id, spec, pending, signal);
+      if (found !== undefined) return await then.found(found);
+      return await then.accept();
+    } finally {
+      this.#pending.delete(id);
+      pending.over.resolve();
+    }
+  }
+
+  /** Tells another node what this one knows of a claim. */
+  async answer(claim: Claim, from: NodeId, signal: AbortSignal): Promise<ClaimAnswer> {
+    const { jobs, outbox, owner } = this.#deps;
+    const job = this.#hasOwn(claim.id) ? jobs.find(claim.id) : undefined;
+    if (job !== undefined) return { kind: 'known', job, isSame: isMeant(job.spec, claim) };
+    const pending = this.#pending.get(claim.id);
+    if (pending === undefined) {
+      const placed = outbox.find(claim.id);
+      if (placed !== undefined) return placedAnswer(placed.target, isMeant(placed.request.spec, claim));
+      return jobs.wasRemoved(claim.id) ? { kind: 'removed' } : { kind: 'none' };
+    }
+    if (claim.waits) {
+      await abortable(pending.over.promise, signal);
+      return this.answer({ ...claim, waits: false }, from, signal);
+    }
+    if (pending.isDecided || from > owner) return { kind: 'pending', isAhead: true };
+    pending.rivals.add(from);
+    return { kind: 'pending', isAhead: false };
+  }
+
+  /** One that gave way to another node's job is not the one that is meant. */
+  #hasOwn(id: JobId): boolean {
+    const own = this.#deps.jobs.find(id);
+    return own !== undefined && own.outcome?.reason !== 'duplicate';
+  }
+
+  async #search(
+    id: JobId,
+    spec: JobSpec,
+    pending: Pending,
+    signal: AbortSignal,
+  ): Promise<ClaimFound | undefined> {
+    const { mirror, outbox, members } = this.#deps;
+    const question = askAbout(spec);
+    const placed = outbox.find(id);
+    if (placed !== undefined)
+      return this.#foundIn(id, placedAnswer(placed.target, isMeant(placed.request.spec, question)));
+    const mirrored = mirror.find(id);
+    if (mirrored !== undefined && mirrored.job.outcome?.reason !== 'duplicate') {
+      const found = await this.#askOwner(mirrored.job, question, signal);
+      if (found !== undefined) return found;
+    }
+    const waitedFor = new Set<NodeId>();
+    for (;;) {
+      const answers = await this.#askAll(id, question, members.connected(), signal);
+      const found = this.#firstFound(id, answers.values());
+      if (found !== undefined) return found;
+      const ahead = [...answers].filter(([, answer]) => answer.kind === 'pending' && answer.isAhead);
+      // One that was let go ahead meanwhile, too.
+      const first = [...ahead.map(([node]) => node), ...pending.rivals]
+        .filter((node) => !waitedFor.has(node))
+        .sort()[0];
+      if (first === undefined) {
+        // At once: whoever asks from now on has to wait.
+        pending.isDecided = true;
+        return undefined;
+      }
+      waitedFor.add(first);
+      const answer = await this.#ask(first, { id, ...question, waits: true }, WAIT_LIMIT_MS, signal);
+      const told = answer === undefined ? undefined : this.#foundIn(id, answer);
+      if (told !== undefined) return told;
+    }
+  }
+
+  /** Only the owner can tell whether the spec is the same. */
+  async #askOwner(job: Job, question: SpecQuestion, signal: AbortSignal): Promise<ClaimFound | undefined> {
+    const { id, owner } = job;
+    const answer = await this.#ask(owner, { id, ...question, waits: false }, ASK_LIMIT_MS, signal);
+    if (answer !== undefined) return this.#foundIn(id, answer);
+    const message = `the idempotency key belongs to job ${id} of node ${owner}, which does not answer, so that nobody can tell whether the spec is the same; ask again, or see the status of that job`;
+    throw new JobError('peer_unreachable', message, {
+      details: { job_id: id, node_id: owner },
+      retryable: true,
+    });
+  }
+
+  async #askAll(
+    id: JobId,
+    question: SpecQuestion,
+    nodes: readonly NodeId[],
+    signal: AbortSignal,
+  ): Promise<Map<NodeId, ClaimAnswer>> {
+    const answers = new Map<NodeId, ClaimAnswer>();
+    const claim: Claim = { id, ...question, waits: false };
+    await Promise.all(
+      nodes.map(async (node) => {
+        const answer = await this.#ask(node, claim, ASK_LIMIT_MS, signal);
+        if (answer !== undefined) answers.set(node, answer);
+      }),
+    );
+    return answers;
+  }
+
+  /** `undefined` when there is no answer in time. */
+  async #ask(
+    node: NodeId,
+    claim: Claim,
+    limitMs: number,
+    signal: AbortSignal,
+  ): Promise<ClaimAnswer | undefined> {
+    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs });
+    try {
+      return await abortable(this.#deps.ask(node, claim, limited.signal), limited.signal);
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  #firstFound(id: JobId, answers: Iterable<ClaimAnswer>): ClaimFound | undefined {
+    // What runs somewhere says more than that it was removed elsewhere.
+    const order = ['known', 'placed', 'removed'];
+    const told = [...answers].filter(({ kind }) => order.includes(kind));
+    told.sort((one, other) => order.indexOf(one.kind) - order.indexOf(other.kind) || byOwner(one, other));
+    const [first] = told;
+    return first === undefined ? undefined : this.#foundIn(id, first);
+  }
+
+  #foundIn(id: JobId, answer: ClaimAnswer): ClaimFound | undefined {
+    switch (answer.kind) {
+      case 'known':
+        if (!answer.isSame) throw otherSpec(id, answer.job.owner);
+        return { kind: 'known', job: answer.job };
+      case 'placed':
+        if (!answer.isSame) throw otherSpec(id, answer.target);
+        if (answer.target === this.#deps.owner) return undefined;
+        return { kind: 'placed', id, target: answer.target };
+      case 'removed':
+        throw new JobError(
+          'idempotency_conflict',
+          `the idempotency key belongs to job ${id}, which was removed; use a new key to run it again`,
+          { details: { job_id: id, removed: true } },
+        );
+      case 'none':
+      case 'pending':
+        return undefined;
+    }
+  }
+}
+
+function placedAnswer(target: NodeId, isSame: boolean): ClaimAnswer {
+  return { kind: 'placed', target, isSame };
+}
+
+/** Where both sides of a partition accepted it, the lowest owner's counts. */
+function byOwner(one: ClaimAnswer, other: ClaimAnswer): number {
+  if (one.kind !== 'known' || other.kind !== 'known') return 0;
+  return one.job.owner < other.job.owner ? -1 : 1;
+}
+
+function otherSpec(id: JobId, node: NodeId): JobError {
+  return new JobError(
+    'idempotency_conflict',
+    `the idempotency key was used for job ${id} of node ${node} with another spec; use a new key`,
+    { details: { job_id: id, node_id: node } },
+  );
+}

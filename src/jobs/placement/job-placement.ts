@@ -1,0 +1,70 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { JobId, NodeId } from '../../kernel/ids.ts';
+import type { RuntimeDriver } from '../../runtime/driver.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { Telemetry } from '../../telemetry/telemetry.ts';
+import type { CallCarrier } from '../carried/call-carrier.ts';
+import { CarriedPlacements } from '../carried/carried-placements.ts';
+import type { Job } from '../job.ts';
+import type { JobLog } from '../job-log.ts';
+import type { JobMirror } from '../job-mirror.ts';
+import { Claims } from './claims.ts';
+import { Duplicates } from './duplicates.ts';
+import type { PlacementHost } from './host.ts';
+import { Hosting, type HostedJobs } from './hosting.ts';
+import type { Members } from './members.ts';
+import { Outbox } from './outbox.ts';
+import type { OutboxStore } from './outbox-store.ts';
+import { Placements } from './placements.ts';
+
+export interface JobPlacementDependencies {
+  /** This node. */
+  readonly owner: NodeId;
+  readonly jobs: HostedJobs & { endAsDuplicate(id: JobId, keeper: NodeId): Promise<Job> };
+  readonly log: JobLog;
+  readonly store: OutboxStore;
+  readonly mirror: JobMirror;
+  readonly carrier: CallCarrier;
+  readonly members: Members;
+  readonly engine: { readonly isAvailable: boolean };
+  readonly driver: Pick<RuntimeDriver, 'findImage'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly telemetry: Telemetry;
+}
+
+/** All that lets jobs of one node run on others, put together. Made when the jobs have started; goes on where it was. */
+export class JobPlacement implements AsyncDisposable {
+  /** For those who call this node. */
+  readonly host: PlacementHost;
+  /** For those who create jobs here. */
+  readonly placements: Placements;
+  readonly #outbox: Outbox;
+  readonly #duplicates: Duplicates;
+
+  constructor(deps: JobPlacementDependencies) {
+    const { carrier, ...shared } = deps;
+    const carried = new CarriedPlacements(carrier);
+    const outbox = new Outbox({ ...shared, courier: carried });
+    const claims = new Claims({
+      ...shared,
+      outbox,
+      ask: (node, claim, signal) => carried.claim(node, claim, signal),
+    });
+    this.host = new Hosting({ ...shared, claims });
+    this.placements = new Placements({
+      ...shared,
+      host: this.host,
+      claims,
+      outbox,
+      askBid: (node, image, signal) => carried.bid(node, image, signal),
+    });
+    this.#outbox = outbox;
+    this.#duplicates = new Duplicates(shared);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#duplicates[Symbol.dispose]();
+    await this.#outbox[Symbol.asyncDispose]();
+  }
+}
