@@ -32,7 +32,7 @@ export interface PeerNetwork {
   ): void;
 }
 
-/** What is to be done with a gossiped message: pass it on, drop it, or drop it and hold it against who sent it. */
+/** What is to be done with a gossiped message: pass it on, leave it at that, or drop it and hold it against who sent it. */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
 /** Longest gossiped message. */

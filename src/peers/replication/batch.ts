@@ -1,6 +1,6 @@
 import { encode } from 'cborg';
 import type { Signing } from '../signing.ts';
-import { decodeArray, decodeRecord, type LogRecord, MAX_BODY_BYTES } from './log-record.ts';
+import { decodeArray, decodeRecord, isPlace, type LogRecord, MAX_BODY_BYTES } from './log-record.ts';
 import { malformed } from './malformed.ts';
 import { MerkleTree, MAX_LEAVES } from './merkle.ts';
 import { encodeProof } from './proof.ts';
@@ -21,6 +21,8 @@ export interface Batch {
   readonly records: readonly LogRecord[];
   /** The records as they were signed, in the same order. */
   readonly leaves: readonly Uint8Array[];
+  /** How many peers its owner says it told; 0 where it does not say. Nobody signed it. */
+  readonly listeners: number;
 }
 
 /** Signs `leaves`, records in the order of their seq as `encodeRecord` made them. */
@@ -35,9 +37,14 @@ export function signBatch(
   return { bytes, signature: signing.sign(bytes) };
 }
 
-/** CBOR `[statement, signature, [record…]]`. */
-export function encodeBatch(signed: SignedStatement, leaves: readonly Uint8Array[]): Uint8Array {
-  return encode([signed.bytes, signed.signature, leaves]);
+/** CBOR `[statement, signature, [record…], listeners]`, without the last where there are none. */
+export function encodeBatch(
+  signed: SignedStatement,
+  leaves: readonly Uint8Array[],
+  listeners = 0,
+): Uint8Array {
+  const fields = [signed.bytes, signed.signature, leaves];
+  return encode(listeners === 0 ? fields : [...fields, listeners]);
 }
 
 /** Reads a batch; nothing of it is proved before `requireProved`. Throws a `PeerError` `peer_violation`. */
@@ -46,14 +53,20 @@ export function decodeBatch(bytes: Uint8Array): Batch {
 }
 
 /** The same, where the array is part of something larger. */
-export function readBatch([bytes, signature, leaves]: readonly unknown[]): Batch {
+export function readBatch([bytes, signature, leaves, listeners]: readonly unknown[]): Batch {
   if (!(bytes instanceof Uint8Array) || !isBytes(signature, SIGNATURE_BYTES)) throw malformed('batch');
   const statement = decodeStatement(bytes);
   if (!Array.isArray(leaves) || leaves.length !== statement.count || leaves.length > MAX_LEAVES)
     throw malformed('batch: number of records');
   const records = (leaves as unknown[]).map(readLeaf);
   requireOrder(records, statement);
-  return { statement, signed: { bytes, signature }, records, leaves: leaves as Uint8Array[] };
+  return {
+    statement,
+    signed: { bytes, signature },
+    records,
+    leaves: leaves as Uint8Array[],
+    listeners: isPlace(listeners) ? listeners : 0,
+  };
 }
 
 /**

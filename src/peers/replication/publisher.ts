@@ -14,14 +14,14 @@ export interface PublisherDependencies {
   readonly listeners: () => number;
 }
 
-/** How long the first change after a silence waits for others, ms. */
-const COALESCE_MS = 1;
 /**
- * Least time between two batches, for each peer and in all, ms: every message costs every node a signature to check, so that
- * the more there are, the fewer each of them sends.
+ * Time between two batches while changes keep coming, for each peer and in all, ms: every message costs every node a signature to
+ * check, so that the more there are, the fewer each of them sends.
  */
 const INTERVAL_PER_PEER_MS = 6;
 const MAX_INTERVAL_MS = 100;
+/** Batches that need not wait after a silence: the first changes of a job follow each other closely. */
+const BURST = 4;
 /** Between two signs of life, ms. */
 export const BEACON_MS = 5_000;
 /** After the last of several batches, so that whoever missed it knows soon, ms. */
@@ -38,7 +38,8 @@ export class Publisher implements Disposable {
   #pending = new Map<string, OwnChange>();
   /** Up to where it was told. */
   #toldUpTo: number;
-  #lastSentMs = Number.NEGATIVE_INFINITY;
+  /** When the batches sent so far would have been sent one interval after the other. */
+  #paidUntilMs = Number.NEGATIVE_INFINITY;
   #flushTimer: Disposable | undefined;
   #beaconTimer: Disposable;
 
@@ -53,9 +54,10 @@ export class Publisher implements Disposable {
   beacon(): void {
     this.#beaconTimer[Symbol.dispose]();
     this.#beaconTimer = this.#beaconAfter(BEACON_MS);
-    if (this.#deps.listeners() === 0) return;
+    const listeners = this.#deps.listeners();
+    if (listeners === 0) return;
     const { head } = this.#deps.log;
-    this.#deps.publish(encodeBatch(this.#deps.voice.say({ from: head, to: head }, []), []));
+    this.#deps.publish(encodeBatch(this.#deps.voice.say({ from: head, to: head }, []), [], listeners));
   }
 
   [Symbol.dispose](): void {
@@ -70,10 +72,10 @@ export class Publisher implements Disposable {
     this.#pending.delete(change.key);
     this.#pending.set(change.key, change);
     if (this.#flushTimer !== undefined) return;
-    const { clock, listeners } = this.#deps;
-    const intervalMs = Math.min(listeners() * INTERVAL_PER_PEER_MS, MAX_INTERVAL_MS);
-    const sinceMs = clock.monotonicMs() - this.#lastSentMs;
-    this.#flushTimer = clock.after(Math.max(COALESCE_MS, intervalMs - sinceMs), () => this.#flush());
+    // At once is still after all changes of one commit, which are told together.
+    const earliestMs = this.#paidUntilMs - (BURST - 1) * this.#intervalMs();
+    const delayMs = Math.max(0, earliestMs - this.#deps.clock.monotonicMs());
+    this.#flushTimer = this.#deps.clock.after(delayMs, () => this.#flush());
   }
 
   #skip(seq: number): void {
@@ -87,7 +89,7 @@ export class Publisher implements Disposable {
     this.#pending.clear();
     const { head } = this.#deps.log;
     if (head === this.#toldUpTo) return;
-    this.#lastSentMs = this.#deps.clock.monotonicMs();
+    this.#paidUntilMs = Math.max(this.#paidUntilMs, this.#deps.clock.monotonicMs()) + this.#intervalMs();
     let leaves: Uint8Array[] = [];
     let bytes = 0;
     let lastSeq = this.#toldUpTo;
@@ -110,7 +112,12 @@ export class Publisher implements Disposable {
   #send(to: number, leaves: readonly Uint8Array[]): void {
     const span = { from: this.#toldUpTo, to };
     this.#toldUpTo = to;
-    this.#deps.publish(encodeBatch(this.#deps.voice.say(span, leaves), leaves));
+    const { publish, voice, listeners } = this.#deps;
+    publish(encodeBatch(voice.say(span, leaves), leaves, listeners()));
+  }
+
+  #intervalMs(): number {
+    return Math.min(this.#deps.listeners() * INTERVAL_PER_PEER_MS, MAX_INTERVAL_MS);
   }
 
   #beaconAfter(delayMs: number): Disposable {

@@ -5,6 +5,7 @@ import { PeerError } from '../errors.ts';
 import { publicKeyOf } from '../identity.ts';
 import type { GossipVerdict, PeerNetwork, PeerStream } from '../network.ts';
 import type { Signing } from '../signing.ts';
+import { Audience } from './audience.ts';
 import { decodeBatch, proveAll, requireSigned, type Batch } from './batch.ts';
 import { ForgottenOwners } from './forgotten-owners.ts';
 import { IdentityWatch } from './identity-watch.ts';
@@ -78,6 +79,7 @@ export class Replicator implements AsyncDisposable {
   readonly #forgotten: ForgottenOwners;
   readonly #watch = new IdentityWatch();
   readonly #repairs: Repairs;
+  readonly #audience: Audience;
   readonly #past: OwnPast;
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDependencies) {
@@ -85,6 +87,7 @@ export class Replicator implements AsyncDisposable {
     this.#deps = deps;
     const { network, log, store, signing, clock, reports } = deps;
     this.mirror = new Mirror({ store, clock, reports });
+    this.#audience = new Audience({ network, mirror: this.mirror, clock });
     this.#forgotten = new ForgottenOwners(store.forgotten(), {
       signing,
       save: (marks) => store.saveForgotten(marks),
@@ -153,6 +156,7 @@ export class Replicator implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#publisher[Symbol.dispose]();
     this.#voice[Symbol.dispose]();
+    this.#audience[Symbol.dispose]();
     await this.#pulls[Symbol.asyncDispose]();
     await this.#past.settled();
   }
@@ -162,7 +166,7 @@ export class Replicator implements AsyncDisposable {
       const batch = decodeBatch(message);
       const verdict = this.#hearGossip(batch, from);
       this.#deps.reports.onGossip(verdict, batch.records.length);
-      return verdict;
+      return verdict === 'accept' && this.#hasReachedAll(batch, from) ? 'ignore' : verdict;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.#deps.reports.onViolation(from, error);
@@ -196,6 +200,11 @@ export class Replicator implements AsyncDisposable {
     this.mirror.take({ owner, epoch, span: { from: start, to }, records: proved });
     this.#repairs.check(owner, from);
     return 'accept';
+  }
+
+  /** Only its writer is believed on how many it told: who merely passes it on could keep it from others. */
+  #hasReachedAll({ statement, listeners }: Batch, from: NodeId): boolean {
+    return this.#deps.signing.nodeIdOf(statement.owner) === from && this.#audience.isWhole(listeners);
   }
 
   #isWanted(owner: NodeId, statement: Statement): boolean {
