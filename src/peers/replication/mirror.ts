@@ -133,19 +133,17 @@ export class Mirror {
       changed.set(record.key, { after: { ...record, owner, epoch, proof }, before });
     }
     const coverage = state.coverage.with(span);
-    if (changed.size === 0 && coverage === state.coverage) return;
-    for (const { after, before } of changed.values()) countIn(state, after, before);
-    state.coverage = coverage;
-    this.#save(
-      state,
-      [...changed.values()].map(({ after }) => after),
-      [],
-      isDurable,
-    );
-    for (const { after, before } of changed.values()) {
-      // What a new life of the owner says again is no change; neither is the removal of what was not known.
-      if (!isSame(before?.body, after.body)) this.#tell(owner, after);
+    if (changed.size > 0 || coverage !== state.coverage) {
+      for (const { after, before } of changed.values()) countIn(state, after, before);
+      state.coverage = coverage;
+      const put = [...changed.values()].map(({ after }) => after);
+      this.#save(state, put, [], isDurable);
+      for (const { after, before } of changed.values()) {
+        // What a new life of the owner says again is no change; neither is the removal of what was not known.
+        if (!isSame(before?.body, after.body)) this.#tell(owner, after);
+      }
     }
+    // Also of nothing: an owner that begins anew with an empty log has removed everything.
     if (state.hasOlder && isWhole(state)) this.#dropOlder(state);
   }
 
