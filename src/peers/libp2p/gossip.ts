@@ -6,10 +6,11 @@ import { MAX_GOSSIP_BYTES, type GossipVerdict } from '../network.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /**
- * What one peer may pass on: its own messages and those of all others. Ten nodes that change a thousand jobs a second stay below
- * half of it; what is beyond is dropped unread, and costs no signature's check.
+ * What one peer may pass on: its own messages and those of all others. Each costs a signature's check and more, about a ms in all: one
+ * peer must not take a node's whole time. Ten nodes that change a thousand jobs a second send two hundred messages, since the more
+ * there are, the fewer each of them sends. What is beyond is dropped unread, and costs no signature's check.
  */
-export const MESSAGES_PER_PEER = { perSecond: 2_000, burst: 4_000 } as const;
+export const MESSAGES_PER_PEER = { perSecond: 500, burst: 1_000 } as const;
 const BYTES_PER_PEER = { perSecond: 16 * 1024 * 1024, burst: 16 * 1024 * 1024 } as const;
 
 /** What becomes of a message: sent by us, judged, or dropped since its sender sends too many. */
