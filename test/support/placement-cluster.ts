@@ -7,7 +7,7 @@ import { JobPlacement } from '../../src/jobs/placement/job-placement.ts';
 import type { Members } from '../../src/jobs/placement/members.ts';
 import { decodeRecord, encodeRecord } from '../../src/jobs/record.ts';
 import { jobSpecSchema } from '../../src/jobs/spec.ts';
-import { systemClock, type Clock } from '../../src/kernel/clock.ts';
+import { sleep, systemClock, type Clock } from '../../src/kernel/clock.ts';
 import { CodedError } from '../../src/kernel/errors.ts';
 import type { JobId, NodeId } from '../../src/kernel/ids.ts';
 import { abortable } from '../../src/kernel/single-flight.ts';
@@ -75,6 +75,8 @@ export class PlacementCluster implements AsyncDisposable {
   readonly clock: Clock;
   /** Decides what becomes of each call. */
   fate: (call: CarriedRequest, from: NodeId, to: NodeId) => Fate = () => 'through';
+  /** How long each call takes on its way there, and its answer on its way back, ms. */
+  delayMs: (call: CarriedRequest) => number = () => 0;
   /** Every call that came to its node, as `from call to`. */
   readonly calls: string[] = [];
   readonly #nodes = new Map<NodeId, PlacementNode>();
@@ -191,6 +193,7 @@ export class PlacementCluster implements AsyncDisposable {
     const fate = this.fate(call, from, to);
     if (fate === 'lost') throw unreachable(to);
     if (fate === 'silence') await abortable(new Promise<never>(() => undefined), signal);
+    await this.#pass(call);
     this.calls.push(`${from} ${call.call} ${to}`);
     const pieces: Uint8Array[] = [];
     try {
@@ -199,6 +202,7 @@ export class PlacementCluster implements AsyncDisposable {
       if (fate === 'answer-lost') throw unreachable(to);
       throw carriedError(error);
     }
+    await this.#pass(call);
     if (fate === 'answer-lost' || !this.#isReached(from, to)) throw unreachable(to);
     yield* pieces;
   }
@@ -220,6 +224,11 @@ export class PlacementCluster implements AsyncDisposable {
     }
     for (const { job } of harness.jobs.list({ limit: 1_000 }).jobs) this.tell(node.owner, job, undefined);
     return node;
+  }
+
+  async #pass(call: CarriedRequest): Promise<void> {
+    const delayMs = this.delayMs(call);
+    if (delayMs > 0) await sleep(systemClock, delayMs);
   }
 
   #isReached(one: NodeId, other: NodeId): boolean {

@@ -75,7 +75,12 @@ serveParent(
 
 /** As long as the real ones. */
 function textsOf(given: object): { spec: string; body: string; event: string } {
-  const { idempotency_key: _key, wait_ms: _wait, placement: _placement, ...spec } = jobSpecSchema.parse(given);
+  const {
+    idempotency_key: _key,
+    wait_ms: _wait,
+    placement: _placement,
+    ...spec
+  } = jobSpecSchema.parse(given);
   const job = { spec, caller: 'local', desire: 'run', attempt: 1, restarts: 0, updatedAtMs: Date.now() };
   return {
     spec: encodeSpec(spec, new SecretBox(Buffer.alloc(32)), ''),
