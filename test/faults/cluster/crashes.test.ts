@@ -1,0 +1,178 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RpcFailure } from '../../support/node-process.ts';
+import { listJobs, type Member, untilEqual, untilRecovered } from '../../support/cluster-processes.ts';
+import { figure, type SeededRandom, seededRandom } from '../support/seed.ts';
+import { create, FakeEngineCluster, LONG_JOB, SHORT_JOB, untilSettled } from './support.ts';
+
+/** RELIABILITY 4.4: all tell the same so soon after all are connected again, ms. */
+const EQUAL_AFTER_CONNECTION_MS = 2_000;
+/** And so soon after the fault has ended, whatever happens, ms. */
+const EQUAL_AT_WORST_MS = 30_000;
+const CLIENTS_PER_NODE = 2;
+
+let engine: FakeEngineCluster;
+beforeEach(async () => {
+  engine = await FakeEngineCluster.make();
+});
+afterEach(() => engine[Symbol.asyncDispose]());
+
+/** Clients that make jobs on every node, and write down what was acknowledged. */
+class Load {
+  readonly acknowledged = new Map<string, Member>();
+  readonly #stop = new AbortController();
+  readonly #clients: Promise<void>[];
+
+  constructor(members: readonly Member[], random: SeededRandom) {
+    const clients = members.flatMap((member) => Array.from({ length: CLIENTS_PER_NODE }, () => member));
+    this.#clients = clients.map((member) => this.#run(member, random));
+  }
+
+  /** Resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#clients);
+  }
+
+  async #run(member: Member, random: SeededRandom): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        const id = await create(member, random.next() < 0.9 ? SHORT_JOB : LONG_JOB);
+        this.acknowledged.set(id, member);
+        if (random.next() < 0.2) await member.rpc('ContainerService.Stop', { job_id: id });
+      } catch (error) {
+        // It is down, or the job has ended before it could be stopped.
+        if (!(error instanceof RpcFailure) && member.isUp) await delay(20);
+      }
+      await delay(random.int(5, 60));
+    }
+  }
+}
+
+/** All that was acknowledged is known everywhere, and has one container at most. */
+async function expectNothingLost(members: readonly Member[], load: Load): Promise<void> {
+  for (const member of members) {
+    const known = new Map(
+      (await listJobs(member.home.port, { all_nodes: true })).map(({ job_id, owner }) => [job_id, owner]),
+    );
+    const lost = [...load.acknowledged].filter(([id, owner]) => known.get(id) !== owner.id);
+    expect(lost.map(([id]) => id)).toEqual([]);
+  }
+  expect(engine.duplicates()).toEqual([]);
+}
+
+/** What a fault has stopped goes on; the times until all are connected, and until all tell the same. */
+async function expectRecovery(what: string, members: readonly Member[]): Promise<void> {
+  const { connectedMs, equalMs } = await untilRecovered(members, EQUAL_AT_WORST_MS);
+  console.log(
+    `${what}: connected after ${Math.round(connectedMs)} ms, equal after ${Math.round(equalMs)} ms`,
+  );
+  expect(equalMs - connectedMs).toBeLessThan(EQUAL_AFTER_CONNECTION_MS);
+}
+
+async function endRunning(members: readonly Member[]): Promise<void> {
+  for (const member of members) {
+    for (const { job_id } of await listJobs(member.home.port, { states: ['running'] }))
+      await member.rpc('ContainerService.Stop', { job_id }).catch(() => undefined);
+  }
+}
+
+describe.each([
+  [3, figure(6, 60)],
+  [10, figure(4, 40)],
+])('%i nodes under load', (count, kills) => {
+  test(
+    `${kills} times kill -9 of a random one, and its start`,
+    async () => {
+      const random = seededRandom(`kill -9, ${count} nodes`);
+      const members = await engine.start(count);
+      const load = new Load(members, random);
+      for (let kill = 0; kill < kills; kill += 1) {
+        const victim = random.pick(members);
+        await delay(random.int(0, 300));
+        await victim.node.kill();
+        await delay(random.int(0, 500));
+        await victim.start();
+      }
+      await load.stop();
+      await expectRecovery(`${count} nodes, ${load.acknowledged.size} jobs`, members);
+      await endRunning(members);
+      await untilSettled(members);
+      await expectNothingLost(members, load);
+      expect(load.acknowledged.size).toBeGreaterThan(kills);
+    },
+    figure(120_000, 900_000),
+  );
+});
+
+test(
+  'all at once: a cluster that lost its power',
+  async () => {
+    const random = seededRandom('kill -9 of all');
+    const members = await engine.start(3);
+    for (let round = 0; round < figure(1, 10); round += 1) {
+      const load = new Load(members, random);
+      await delay(500);
+      await Promise.all(members.map(({ node }) => node.kill()));
+      await load.stop();
+      await Promise.all(members.map((member) => member.start()));
+      await expectRecovery('after the power is back', members);
+      await endRunning(members);
+      await untilSettled(members);
+      await expectNothingLost(members, load);
+    }
+  },
+  figure(60_000, 600_000),
+);
+
+test.each(figure(0, 1) === 1 ? [3_000, 25_000, 60_000, 120_000] : [3_000])(
+  'a node that stands still for %i ms does nothing twice, and hears what it missed',
+  async (pauseMs) => {
+    const random = seededRandom('SIGSTOP');
+    const members = await engine.start(3);
+    const [paused, ...others] = members as [Member, Member, Member];
+    const load = new Load(others, random);
+    for (let count = 0; count < 10; count += 1) await create(paused);
+    paused.node.signal('SIGSTOP');
+    await delay(pauseMs);
+    if (pauseMs > 25_000) {
+      const [one] = await listJobs(others[0].home.port, { owner: paused.id, all_nodes: true });
+      expect(one).toMatchObject({ lost: true });
+    }
+    await load.stop();
+    paused.node.signal('SIGCONT');
+    await expectRecovery(`paused for ${pauseMs} ms`, members);
+    await endRunning(members);
+    await untilSettled(members);
+    await expectNothingLost(members, load);
+    const [one] = await listJobs(others[0].home.port, { owner: paused.id, all_nodes: true });
+    expect(one).not.toHaveProperty('lost');
+  },
+  figure(60_000, 300_000),
+);
+
+const BEFORE = figure(1_000, 10_000);
+test(
+  `who joins after ${BEFORE} jobs knows them all within 10 s`,
+  async () => {
+    const members = await engine.start(2);
+    const [one, two] = members as [Member, Member];
+    await one.rpc('QueueService.Pause', {});
+    await two.rpc('QueueService.Pause', {});
+    for (let made = 0; made < BEFORE; made += 50)
+      await Promise.all(Array.from({ length: 50 }, (_, index) => create(index % 2 === 0 ? one : two)));
+    await untilEqual(members, EQUAL_AT_WORST_MS);
+    const late = await engine.cluster.add();
+    const startedMs = performance.now();
+    await late.start();
+    const readyMs = performance.now() - startedMs;
+    await untilEqual([...members, late], 10_000);
+    const completeMs = performance.now() - startedMs;
+    console.log(
+      `joined after ${BEFORE} jobs: ready ${Math.round(readyMs)} ms, whole ${Math.round(completeMs)} ms`,
+    );
+    expect(completeMs).toBeLessThan(10_000);
+    expect(await listJobs(late.home.port, { all_nodes: true })).toHaveLength(BEFORE);
+  },
+  figure(120_000, 600_000),
+);
