@@ -1,15 +1,15 @@
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
 import { identify, type Identify } from '@libp2p/identify';
-import type { ConnectionGater, Libp2p, PeerInfo } from '@libp2p/interface';
+import type { ConnectionGater, Libp2p, PeerInfo, PrivateKey } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { invariant } from '../../kernel/errors.ts';
-import type { Identity } from '../identity.ts';
+import { publicKeyOf, type Identity } from '../identity.ts';
 import { clusterPsk } from './cluster-psk.ts';
 import { gossipOptions } from './gossip-options.ts';
 import {
@@ -63,7 +63,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const finder = onFound === undefined ? undefined : await import('./local-finder.ts');
   const host = await createLibp2p({
     start: false,
-    privateKey: await generateKeyPairFromSeed('Ed25519', identity.seed),
+    privateKey: libp2pKey(identity),
     nodeInfo: { name: 'container-manager', version: '1', userAgent: options.agent },
     logger: quietLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
@@ -107,6 +107,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
     `libp2p calls ${identity.nodeId} ${host.peerId.toString()}`,
   );
   return host as Host;
+}
+
+/** libp2p would work the public key out in JavaScript, which takes longer than all else that it does at the start. */
+function libp2pKey({ seed, nodeId }: Identity): PrivateKey {
+  return privateKeyFromRaw(Buffer.concat([seed, publicKeyOf(nodeId) ?? new Uint8Array()]));
 }
 
 const YAMUX_OPTIONS = {

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,6 +72,14 @@ describe('the release build', () => {
     const node = loadedBy(chunk('daemon-'));
     expect(sizeOf(client)).toBeLessThan(300 * 1024);
     expect(sizeOf(node)).toBeGreaterThan(1024 * 1024);
+  });
+
+  it('loads nothing of what Node has to fetch with', () => {
+    const listener = 'process.on("exit",()=>console.log(process.moduleLoadList.join("\\n")))';
+    const args = ['--import', `data:text/javascript,${listener}`, program, 'ps', '--address', '127.0.0.1:1'];
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stdout).toMatch(/^NativeModule http$/m);
+    expect(stdout).not.toMatch(/undici/);
   });
 
   it('runs a node, and a client that asks it', async () => {
