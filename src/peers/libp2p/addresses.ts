@@ -39,6 +39,15 @@ export function splitAddress(address: string): {
   return { peer, address: withoutPeer(parsed) };
 }
 
+/** The same address for every address that its name stands for now; itself where it has none. */
+export async function resolved(address: string): Promise<string[]> {
+  const match = /^\/dns([46]?)\/([^/]+)(\/tcp\/\d+)$/.exec(address);
+  if (match === null) return [address];
+  const [, family, name = '', rest = ''] = match;
+  const found = await lookup(name, { all: true, family: Number(family) });
+  return found.map(({ address: ip, family: kind }) => `/ip${kind}/${ip}${rest}`);
+}
+
 function withoutPeer(address: Multiaddr): string {
   return address.decapsulateCode(CODE_P2P).toString();
 }

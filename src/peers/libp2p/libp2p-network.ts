@@ -11,7 +11,7 @@ import { PeerError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { GossipVerdict, PeerNetwork, PeerStream, StreamProtocol } from '../network.ts';
 import type { PeerBook } from '../peer-book.ts';
-import { addressesOfPeer, listenMultiaddr, reachable, splitAddress } from './addresses.ts';
+import { addressesOfPeer, listenMultiaddr, reachable, splitAddress, resolved } from './addresses.ts';
 import { gossipTopic } from './gossip-options.ts';
 import { GossipWatch } from './gossip-watch.ts';
 import { Gossip, type GossipEvent } from './gossip.ts';
@@ -97,6 +97,8 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   readonly #redialer: Redialer;
   readonly #streams: Streams;
   readonly #pings = new SingleFlight<NodeId, number>();
+  /** Addresses that are dialled for whoever is there, and who was found there that is connected already. */
+  readonly #seeking = new Map<string, NodeId | undefined>();
   readonly #listeners = new Set<(peer: NodeId, isConnected: boolean) => void>();
   /** Addresses of those that have proved to hold the key, while their connection is being made. */
   readonly #reached = new Set<string>();
@@ -126,6 +128,9 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       refusals: this.#refusals,
       connectionsOf: (peer) => this.#members.openConnectionsOf(peer),
       ageMs: (connection) => this.#members.ageMs(connection),
+      onFoundAgain: (peer, address) => {
+        if (this.#seeking.has(address)) this.#seeking.set(address, peer);
+      },
     });
     this.#redialer = new Redialer({
       clock,
@@ -355,8 +360,28 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   }
 
   async #dial(addresses: readonly string[], peer: NodeId | undefined): Promise<NodeId> {
-    const suffix = peer === undefined ? '' : `/p2p/${peer}`;
-    const connection = await this.#host.dial(addresses.map((address) => multiaddr(`${address}${suffix}`)));
+    if (peer === undefined) return await this.#dialWhoever(addresses);
+    return await this.#connect(addresses.map((address) => `${address}/p2p/${peer}`));
+  }
+
+  /** Resolves also with who was connected before: from then on the address is known to be theirs, and left to them. */
+  async #dialWhoever(addresses: readonly string[]): Promise<NodeId> {
+    const resolvedAddresses = (await Promise.all(addresses.map(resolved))).flat();
+    for (const address of resolvedAddresses) this.#seeking.set(address, undefined);
+    try {
+      return await this.#connect(resolvedAddresses);
+    } catch (error) {
+      const found = resolvedAddresses.map((address) => this.#seeking.get(address));
+      const connected = found.find((peer) => peer !== undefined && this.#members.isConnected(peer));
+      if (connected === undefined) throw error;
+      return connected;
+    } finally {
+      for (const address of resolvedAddresses) this.#seeking.delete(address);
+    }
+  }
+
+  async #connect(addresses: readonly string[]): Promise<NodeId> {
+    const connection = await this.#host.dial(addresses.map((address) => multiaddr(address)));
     await this.#members.admission(connection);
     return connection.remotePeer.toString() as NodeId;
   }

@@ -1,5 +1,6 @@
 import type { Connection, ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface';
 import type { NodeId } from '../../kernel/ids.ts';
+import { splitAddress } from './addresses.ts';
 import { DIAL_LIMIT_MS, MAX_CONNECTIONS_PER_PEER } from './limits.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -12,6 +13,8 @@ export interface PeerGateDependencies {
   /** Connections of a peer that are open. */
   readonly connectionsOf: (peer: PeerId) => readonly Connection[];
   readonly ageMs: (connection: Connection) => number;
+  /** We have dialled an address, and found a peer there that is connected already. */
+  readonly onFoundAgain: (peer: NodeId, address: string) => void;
 }
 
 /** Decides who may connect, once it is proved who it is, and which of two connections to one peer stays. */
@@ -49,9 +52,15 @@ export class PeerGate {
       denyInboundEncryptedConnection: (peer, connection) =>
         this.#isRefused(peer, connection) || this.#isSurplusInbound(peer),
       denyOutboundEncryptedConnection: (peer, connection) =>
-        // We dial who is not connected: by now the peer was faster.
-        this.#isRefused(peer, connection) || this.#deps.connectionsOf(peer).length > 0,
+        this.#isRefused(peer, connection) || this.#isSurplusOutbound(peer, connection),
     };
+  }
+
+  /** We dial who is not connected: by now the peer was faster, or we did not know who is at that address. */
+  #isSurplusOutbound(peer: PeerId, { remoteAddr }: MultiaddrConnection): boolean {
+    if (this.#deps.connectionsOf(peer).length === 0) return false;
+    this.#deps.onFoundAgain(peer.toString() as NodeId, splitAddress(remoteAddr.toString()).address);
+    return true;
   }
 
   #isRefused(peer: PeerId, { remoteAddr }: MultiaddrConnection): boolean {

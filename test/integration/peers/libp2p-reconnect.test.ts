@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { FilePeerBook } from '../../../src/peers/file-peer-book.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
+import { freePort } from '../../support/free-port.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 
@@ -96,6 +97,22 @@ describe('nodes that dial each other', () => {
       expect([one, other].toSorted()).toEqual(['inbound', 'outbound']);
       await Promise.all([leave(a), leave(b)]);
     }
+  });
+
+  it('by addresses without an id stay connected once they are', async () => {
+    const [here, there] = [await freePort(), await freePort()];
+    const bare = (port: number): string => `/dns4/localhost/tcp/${port}`;
+    const [a, b] = await Promise.all([
+      cluster.start({ port: here, bootstrap: [bare(there)] }),
+      cluster.start({ port: there, bootstrap: [bare(here)] }),
+    ]);
+    await met([a, b]);
+    await delay(300);
+    const heard: boolean[] = [];
+    for (const { network } of [a, b]) network.subscribe((_peer, isConnected) => heard.push(isConnected));
+    // By then a dial from elsewhere would count as that of a peer that has lost the connection.
+    await delay(8_000);
+    expect(heard).toEqual([]);
   });
 
   it('are all connected soon, ten on one machine', async () => {

@@ -26,9 +26,11 @@ interface Held {
 describe('the gate', () => {
   let held: Held[];
   let refused: RefusalReason[];
+  let foundAgain: [NodeId, string][];
   beforeEach(() => {
     held = [];
     refused = [];
+    foundAgain = [];
   });
   const gateFor = (allow: readonly NodeId[] = []): PeerGate =>
     new PeerGate(allow, {
@@ -41,6 +43,7 @@ describe('the gate', () => {
       connectionsOf: () =>
         held.map((one) => ({ ...one, abort: () => (one.isAborted = true) }) as unknown as Connection),
       ageMs: (connection) => (connection as unknown as Held).ageMs,
+      onFoundAgain: (peer, address) => foundAgain.push([peer, address]),
     });
   const comesIn = (gate: PeerGate, peer: PeerId): unknown =>
     gate.gater.denyInboundEncryptedConnection?.(peer, wire) !== true;
@@ -55,6 +58,13 @@ describe('the gate', () => {
       true,
     ]);
     expect(refused).toEqual([]);
+  });
+
+  it('tells who was found at an address that was dialled, and is connected already', () => {
+    held = [{ direction: 'inbound', ageMs: OLD_MS }];
+    expect(goesOut(gateFor(), idOf(LOW))).toBe(false);
+    expect(foundAgain).toEqual([[LOW, '/ip4/10.0.0.1/tcp/1']]);
+    expect(held[0]?.isAborted).toBeUndefined();
   });
 
   it('is open to those on the list, both ways, and to nobody else', () => {
