@@ -24,6 +24,9 @@ export interface MemberOptions {
   readonly bootstrap?: readonly string[];
   /** Joins by it: the shared key file and `bootstrap` are not for this one. */
   readonly token?: string;
+  /** Where peers find it; loopback unless it lives in a network of its own. */
+  readonly host?: string;
+  readonly launcher?: readonly string[];
 }
 
 /** Ten nodes that start at once on a busy machine, ms. */
@@ -47,18 +50,21 @@ export class ProcessCluster implements AsyncDisposable {
   async add(options: MemberOptions = {}): Promise<Member> {
     const p2pPort = await freePort();
     const { token, bootstrap = this.members.map(({ address }) => address) } = options;
+    const { host = '127.0.0.1', launcher = [] } = options;
     const home = await NodeHome.create({
       program: this.#options.program,
+      launcher,
       env: { ...this.#options.env, ...options.env },
       settings: {
         p2p_port: p2pPort,
+        'peers.listen_address': host,
         ...(token === undefined ? { cluster_key_file: this.keyFile } : { join: token }),
         ...(token === undefined && bootstrap.length > 0 && { 'peers.bootstrap': bootstrap.join(',') }),
         ...this.#options.settings,
         ...options.settings,
       },
     });
-    const member = new Member(home, p2pPort);
+    const member = new Member(home, host, p2pPort);
     this.members.push(member);
     return member;
   }
@@ -81,16 +87,18 @@ export class ProcessCluster implements AsyncDisposable {
 /** One node over its lives. */
 export class Member {
   readonly home: NodeHome;
+  readonly host: string;
   readonly p2pPort: number;
   #node: NodeProcess | undefined;
 
-  constructor(home: NodeHome, p2pPort: number) {
+  constructor(home: NodeHome, host: string, p2pPort: number) {
     this.home = home;
+    this.host = host;
     this.p2pPort = p2pPort;
   }
 
   get address(): string {
-    return `/ip4/127.0.0.1/tcp/${this.p2pPort}`;
+    return `/ip4/${this.host}/tcp/${this.p2pPort}`;
   }
 
   /** Its id; it must have been started once. */

@@ -22,6 +22,8 @@ export interface NodeHomeOptions {
   readonly program?: string;
   /** Other variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What starts the program: it must become the program itself, as `ip netns exec NAME` does. */
+  readonly launcher?: readonly string[];
 }
 
 export interface StartOptions {
@@ -90,7 +92,8 @@ export class NodeHome implements AsyncDisposable {
     const output = openSync(this.logFile, 'a');
     try {
       const program = this.#options.program ?? PROGRAM;
-      const child = spawn(process.execPath, [program, ...(options.args ?? [])], {
+      const [command = '', ...args] = [...(this.#options.launcher ?? []), process.execPath, program];
+      const child = spawn(command, [...args, ...(options.args ?? [])], {
         env: this.#environment(options),
         stdio: ['ignore', output, output],
       });
