@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { listJobs, type Member, untilConnected, untilEqual } from '../../support/cluster-processes.ts';
+import { JumpingClock } from '../support/jumping-clock.ts';
+import { create, FakeEngineCluster, LONG_JOB, SHORT_JOB, timeToTell, untilSettled } from './support.ts';
+
+const EQUAL_WITHIN_MS = 10_000;
+const TOLD_WITHIN_MS = 2_000;
+/** Several beacons, and rounds of whatever goes by time. */
+const WATCH_MS = 2_500;
+const DAY_MS = 86_400_000;
+
+test.each([
+  ['+400d', '-400d'],
+  ['-400d', '+400d'],
+])(
+  'a clock that is set to %s, and then to %s: nothing is lost, early or out of order',
+  async (...jumps) => {
+    using clock = new JumpingClock();
+    await using engine = await FakeEngineCluster.make();
+    const jumping = await engine.cluster.add();
+    await jumping.start({ env: clock.env });
+    const others = await engine.start(2);
+    const members = [jumping, ...others];
+    const [other] = others as [Member];
+    const made: string[] = [];
+    const running: string[] = [];
+    for (const member of members) {
+      made.push(await create(member));
+      running.push(await create(member, LONG_JOB));
+    }
+    for (const jump of jumps) {
+      clock.jump(jump);
+      for (const member of members) made.push(await create(member, SHORT_JOB));
+      expect(await timeToTell(jumping, other)).toBeLessThan(TOLD_WITHIN_MS);
+      expect(await timeToTell(other, jumping)).toBeLessThan(TOLD_WITHIN_MS);
+      await delay(WATCH_MS);
+      await untilEqual(members, EQUAL_WITHIN_MS);
+      for (const member of members) {
+        const jobs = await listJobs(member.home.port, { all_nodes: true });
+        expect(jobs.filter(({ lost }) => lost === true)).toEqual([]);
+        expect(made.filter((id) => !jobs.some(({ job_id }) => job_id === id))).toEqual([]);
+        expect(jobs.filter(({ job_id, status }) => running.includes(job_id) && status !== 'running')).toEqual(
+          [],
+        );
+        expect(Math.max(...jobs.map(({ age_ms }) => age_ms))).toBeLessThan(20_000);
+      }
+      // It comes back as itself, whatever it takes the time to be.
+      await jumping.node.kill();
+      await jumping.start({ env: clock.env });
+      await untilConnected(members);
+      expect(await timeToTell(jumping, other)).toBeLessThan(TOLD_WITHIN_MS);
+      await untilEqual(members, EQUAL_WITHIN_MS);
+    }
+    // The clock that the nodes saw was the one that jumped.
+    const newest = (await listJobs(jumping.home.port)).map(({ created_at }) => Date.parse(created_at));
+    expect(Math.max(...newest) - Math.min(...newest)).toBeGreaterThan(700 * DAY_MS);
+    const { events } = await jumping.rpc('JobService.History', { job_id: running[0] ?? '' });
+    const seqs = events.map(({ id }) => Number(id.split('-')[1]));
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+    for (const member of members) expect(member.logged('two nodes run with one identity')).toEqual([]);
+    for (const id of running) await other.rpc('ContainerService.Stop', { job_id: id, wait_ms: 5_000 });
+    await untilSettled(members);
+    expect(engine.duplicates()).toEqual([]);
+  },
+  90_000,
+);
