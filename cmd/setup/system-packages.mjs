@@ -30,6 +30,9 @@ export const SYSTEM_PACKAGES = [
   { debian: 'strace', program: 'strace', for: 'tests', why: 'counts fsyncs and makes them fail' },
   { debian: 'xfsprogs', program: 'xfs_io', for: 'tests', why: 'cuts the power of a file system' },
   { debian: 'e2fsprogs', program: 'mkfs.ext4', for: 'tests', why: 'makes the other file system to cut' },
+  { debian: 'iproute2', program: 'ip', for: 'tests', why: 'gives nodes networks of their own' },
+  { debian: 'iptables', program: 'iptables', for: 'tests', why: 'cuts nodes off, and loses their packets' },
+  { debian: 'faketime', program: 'faketime', for: 'tests', why: 'sets the clock of one node' },
   {
     debian: 'chromium',
     program: 'chromium',
