@@ -4,7 +4,7 @@ import { RuntimeError } from '../runtime/errors.ts';
 import type { JobContext } from './context.ts';
 import { clearInstance } from './deployment.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
+import { hasEnded, isParent, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
 import { notEnded } from './job-log.ts';
 import type { JobWaits } from './wait.ts';
 import { CANCELLED, CancelRequest } from './worker.ts';
@@ -29,7 +29,8 @@ export class Endings {
       id,
       (now) => {
         if (isUp(now) || hasEnded(now)) throw wrongState(now, 'cancelled', isUp(now) ? '; use Stop' : '');
-        if (this.#pool.isWorkingOn(id)) {
+        // One with copies ends when they have.
+        if (this.#pool.isWorkingOn(id) || isParent(now)) {
           return now.desire === 'cancel'
             ? undefined
             : { patch: { desire: 'cancel' }, note: 'cancel requested' };
@@ -146,6 +147,7 @@ const WITHOUT_INSTANCE: ReadonlySet<JobReason | undefined> = new Set<JobReason>(
 ]);
 
 function mayHaveInstance(job: Job): boolean {
+  if (isParent(job)) return false;
   return job.instance !== undefined || !WITHOUT_INSTANCE.has(job.outcome?.reason);
 }
 

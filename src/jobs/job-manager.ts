@@ -1,4 +1,4 @@
-import type { JobId, NodeId } from '../kernel/ids.ts';
+import { childJobId, type JobId, type NodeId } from '../kernel/ids.ts';
 import { abortable } from '../kernel/single-flight.ts';
 import type { LogChunk, LogsOptions, PullProgress } from '../runtime/driver.ts';
 import { ContainerStats, type JobStats } from './container-stats.ts';
@@ -8,7 +8,7 @@ import { EngineWatch } from './engine-watch.ts';
 import { JobError } from './errors.ts';
 import { followEvents } from './events.ts';
 import { instanceName } from './instance-name.ts';
-import { hasEnded, isUp, type Job, type JobEvent, type JobState } from './job.ts';
+import { hasEnded, isParent, isUp, type Job, type JobEvent, type JobState } from './job.ts';
 import type { NewJob } from './job-log.ts';
 import type { JobStore } from './job-store.ts';
 import type { EventsOptions, JobFilter, JobSnapshot, OwnJobs, QueueStats } from './jobs.ts';
@@ -30,6 +30,12 @@ export interface JobManagerOptions extends WorkerPoolOptions {
   readonly reapGraceMs: number;
   /** Longest that a caller may wait for a job, ms. */
   readonly maxWaitMs: number;
+}
+
+function hasNoLog({ id, children = [] }: Job): JobError {
+  const message = `job ${id} has a copy on each node and no output itself; ask for the logs of a copy`;
+  const copies = children.map(({ node }) => ({ node_id: node, job_id: childJobId(id, node) }));
+  return new JobError('invalid_state', message, { details: { copies } });
 }
 
 /** The node's jobs: accepts, deploys, follows and removes them. */
@@ -84,7 +90,7 @@ export class JobManager implements OwnJobs {
     for (const job of [...this.#context.log.live()]) this.#resumeFollowing(job);
     await this.#watch.start();
     for (const job of [...this.#context.log.live()]) {
-      if (isUp(job)) continue;
+      if (isUp(job) || isParent(job)) continue;
       this.#enqueue(job);
     }
     this.#pool.start();
@@ -207,6 +213,7 @@ export class JobManager implements OwnJobs {
 
   async *logs(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
     const job = this.#context.log.require(id);
+    if (isParent(job)) throw hasNoLog(job);
     const view = await this.#context.driver.inspect(job.instance?.id ?? instanceName(id), options.signal);
     if (view === undefined) return;
     yield* this.#context.driver.logs(view.id, options);
@@ -259,7 +266,7 @@ export class JobManager implements OwnJobs {
   }
 
   #resumeFollowing(job: Job): void {
-    if (!isUp(job)) return;
+    if (!isUp(job) || isParent(job)) return;
     this.#runningCount += 1;
     this.#pool.setRunning(this.#runningCount);
     this.#supervisor.follow(job.id, job, undefined);
@@ -282,6 +289,8 @@ export class JobManager implements OwnJobs {
 
   /** After each commit, in order. */
   #onChange(id: JobId, after: Job | undefined, before: Job | undefined): void {
+    // What has copies has no container to be deployed, followed or counted.
+    if (isParent(after ?? before ?? {})) return;
     const wasUp = before !== undefined && isUp(before);
     const nowUp = after !== undefined && isUp(after);
     if (wasUp !== nowUp) {

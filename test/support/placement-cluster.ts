@@ -77,6 +77,8 @@ export class PlacementCluster implements AsyncDisposable {
   fate: (call: CarriedRequest, from: NodeId, to: NodeId) => Fate = () => 'through';
   /** How long each call takes on its way there, and its answer on its way back, ms. */
   delayMs: (call: CarriedRequest) => number = () => 0;
+  /** Nodes that were heard of lately, and may not be there. */
+  readonly present: NodeId[] = [];
   /** Every call that came to its node, as `from call to`. */
   readonly calls: string[] = [];
   readonly #nodes = new Map<NodeId, PlacementNode>();
@@ -170,7 +172,7 @@ export class PlacementCluster implements AsyncDisposable {
       [...this.#nodes.keys()].filter((node) => node !== owner && this.#isReached(owner, node));
     return {
       connected,
-      present: connected,
+      present: () => [...connected(), ...this.present].filter((node) => node !== owner),
       subscribe: (listener) => {
         const listeners = this.#listeners.get(owner) ?? new Set();
         this.#listeners.set(owner, listeners.add(listener));

@@ -75,13 +75,16 @@ export class Outbox implements AsyncDisposable {
   readonly #loops = new Set<Promise<void>>();
   readonly #subscription: Disposable;
 
-  /** Goes on with what the store has. */
   constructor(deps: OutboxDependencies) {
     this.#deps = deps;
     this.#subscription = deps.members.subscribe((node, isConnected) => {
       if (isConnected) this.#wake(node);
     });
-    for (const placement of deps.store.placements()) this.#begin(placement, { isResumed: true });
+  }
+
+  /** Goes on with what an earlier life of this node has left. Once. */
+  resume(): void {
+    for (const placement of this.#deps.store.placements()) this.#begin(placement, { isResumed: true });
   }
 
   get size(): number {

@@ -17,6 +17,7 @@ import type { HostedJobs } from './hosting.ts';
 import type { Members } from './members.ts';
 import type { Outbox } from './outbox.ts';
 import type { PlacedRequest, Placement } from './outbox-store.ts';
+import type { Parents } from './parents.ts';
 
 /** How long a Create waits for the node that is to run the job, ms. It is asked on after that. */
 const ANSWER_LIMIT_MS = 10_000;
@@ -30,6 +31,7 @@ export interface PlacementsDependencies {
   readonly host: Pick<PlacementHost, 'bid'>;
   readonly claims: Claims;
   readonly outbox: Outbox;
+  readonly parents: Pick<Parents, 'create'>;
   readonly members: Members;
   readonly askBid: AskBid;
   readonly clock: Clock;
@@ -145,16 +147,19 @@ export class Placements {
   ): Promise<Submitted> {
     const { owner, members, telemetry } = this.#deps;
     if (placement === 'local' || placement === owner) return here();
-    if (placement === 'every')
-      throw new JobError('invalid_spec', 'placement every is not known here yet', {
-        details: { field: 'placement', value: placement },
-      });
+    if (placement === 'every') return this.#placeEverywhere(id, request);
     if (placement === 'any') return this.#placeAnywhere(id, request, { here, signal });
     if (!members.connected().includes(placement)) {
       telemetry.jobPlaced('unreachable');
       throw notConnected(placement);
     }
     return this.#give(id, request, placement, signal).then(orThrow);
+  }
+
+  async #placeEverywhere(id: JobId, request: PlacedRequest): Promise<Submitted> {
+    const submitted = await this.#deps.parents.create(id, request);
+    this.#deps.telemetry.jobPlaced(submitted.deduplicated ? 'deduplicated' : 'everywhere');
+    return submitted;
   }
 
   async #placeAnywhere(

@@ -74,7 +74,22 @@ export const anySpec = fc.record(
   },
 ) as fc.Arbitrary<JobSpec>;
 
-export const anyJob: fc.Arbitrary<Job> = fc.record(
+const anyState = fc.constantFrom(...(Object.keys(JOB_STATES) as JobState[]));
+const anyNode = fc.constantFrom('12D3KooWTest' as NodeId, '12D3KooWFar' as NodeId);
+
+/** What only jobs have that are copies, or have copies. */
+const kinship = fc.record(
+  {
+    parent: wallMs.map((atMs) => newJobId(atMs)),
+    children: fc.array(
+      fc.record({ node: anyNode, state: anyState, isDelivered: fc.boolean() }, { noNullPrototype: true }),
+      { maxLength: 3 },
+    ),
+  },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
+const anySingleJob: fc.Arbitrary<Job> = fc.record(
   {
     id: wallMs.map((atMs) => newJobId(atMs)),
     owner: fc.constant('12D3KooWTest' as NodeId),
@@ -83,7 +98,7 @@ export const anyJob: fc.Arbitrary<Job> = fc.record(
     spec: anySpec,
     caller: text(64),
     idempotencyKey: maybe(text(64)),
-    state: fc.constantFrom(...(Object.keys(JOB_STATES) as JobState[])),
+    state: anyState,
     desire: fc.constantFrom('run' as const, 'stop' as const, 'cancel' as const),
     attempt: fc.integer({ min: 1, max: 100 }),
     restarts: fc.nat(),
@@ -117,6 +132,7 @@ export const anyJob: fc.Arbitrary<Job> = fc.record(
           exitCode: fc.integer({ min: 0, max: 255 }),
           signal: fc.constant('SIGKILL'),
           oomKilled: fc.boolean(),
+          duplicateOf: anyNode,
           retryable: fc.boolean(),
         },
         { requiredKeys: ['reason', 'message', 'retryable'], noNullPrototype: true },
@@ -131,3 +147,7 @@ export const anyJob: fc.Arbitrary<Job> = fc.record(
   },
   { noNullPrototype: true },
 );
+
+export const anyJob: fc.Arbitrary<Job> = fc
+  .tuple(anySingleJob, kinship)
+  .map(([job, kin]) => ({ ...job, ...kin }));
