@@ -8,13 +8,30 @@ import { RESULTS_FILE, writeResults, type Results } from './report/results-file.
 import { surroundings } from './report/surroundings.ts';
 import { formatTable } from './report/table.ts';
 import type { BenchContext, Suite } from './suite.ts';
+import { clusterCatchUp } from './suites/cluster-catch-up.ts';
+import { clusterIdle } from './suites/cluster-idle.ts';
+import { clusterJoin } from './suites/cluster-join.ts';
+import { clusterLatency } from './suites/cluster-latency.ts';
+import { clusterRate } from './suites/cluster-rate.ts';
 import { cycles } from './suites/cycles.ts';
 import { deploys, latency } from './suites/deploys.ts';
 import { create, status } from './suites/requests.ts';
 import { startUp } from './suites/start-up.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const SUITES: readonly Suite[] = [status, create, cycles, deploys, latency, startUp];
+const SUITES: readonly Suite[] = [
+  status,
+  create,
+  cycles,
+  deploys,
+  latency,
+  startUp,
+  clusterLatency,
+  clusterRate,
+  clusterCatchUp,
+  clusterIdle,
+  clusterJoin,
+];
 const PROGRAMS = ['wrk', 'redis-server'];
 
 async function main(options: BenchOptions): Promise<void> {

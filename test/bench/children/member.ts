@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { loadConfig } from '../../../src/config/load.ts';
 import { variableOf, type SettingKey } from '../../../src/config/settings.ts';
 import type { JobLog, NewJob } from '../../../src/jobs/job-log.ts';
@@ -15,7 +16,14 @@ import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
 import { pace } from '../cluster/pace.ts';
 import { Spending } from '../cluster/spent.ts';
-import { sharedMs, type Talk, type TalkerStart, type Word, type Words } from '../cluster/talker.ts';
+import {
+  sharedMs,
+  type CatchUp,
+  type Talk,
+  type TalkerStart,
+  type Word,
+  type Words,
+} from '../cluster/talker.ts';
 import { NoopDriver } from '../noop-driver.ts';
 import { serveParent } from './parent.ts';
 
@@ -115,6 +123,26 @@ async function listen(): Promise<void> {
   }
 }
 
+async function until(condition: () => boolean): Promise<number> {
+  while (!condition()) await delay(1);
+  return performance.now();
+}
+
+/** Joins, and resolves with how long it took from the first connection until so many jobs were here, on disk, ms. */
+async function catchUp({ records, ...where }: CatchUp): Promise<number> {
+  await start(where);
+  const connectedMs = await until(() => connected() > 0);
+  return (await until(() => mirrored() >= records)) - connectedMs;
+}
+
+function connected(): number {
+  return peers?.view.list().filter(({ status }) => status === 'connected').length ?? 0;
+}
+
+function mirrored(): number {
+  return peers?.view.list().reduce((sum, { jobs }) => sum + jobs, 0) ?? 0;
+}
+
 /** One change: the next of a job that had some time, or else a new job. */
 async function change(log: JobLog): Promise<void> {
   const nowMs = performance.now();
@@ -143,8 +171,9 @@ serveParent(
   {
     start,
     listen: async () => void listen().catch(fail),
-    connected: async () => peers?.view.list().filter(({ status }) => status === 'connected').length,
-    mirrored: async () => peers?.view.list().reduce((sum, { jobs }) => sum + jobs, 0),
+    connected: async () => connected(),
+    heard: async () => heard.length,
+    catchUp,
     talk: async (talk: Talk) => {
       const { log } = harness as JobHarness;
       const changes: Promise<void>[] = [];

@@ -3,19 +3,30 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
 import { gossipsub, StrictSign, type GossipSub } from '@libp2p/gossipsub';
 import { identify, type Identify } from '@libp2p/identify';
-import type { Libp2p } from '@libp2p/interface';
+import type { Libp2p, Stream } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { pace } from '../cluster/pace.ts';
 import { Spending } from '../cluster/spent.ts';
-import { sharedMs, type Talk, type TalkerStart, type Word, type Words } from '../cluster/talker.ts';
+import {
+  sharedMs,
+  type CatchUp,
+  type Talk,
+  type TalkerStart,
+  type Word,
+  type Words,
+} from '../cluster/talker.ts';
 import { serveParent } from './parent.ts';
 
 /** Gossipsub as it comes, every message signed by it: what telling each change by itself costs at least. Keeps nothing. */
 
 const TOPIC = 'bench';
 const MESSAGE_BYTES = 300;
+/** Of records on a stream: as long as those of the jobs that a member is filled with, and so many in one piece. */
+const RECORD_BYTES = 450;
+const RECORDS_PER_PIECE = 100;
+const RECORDS_PROTOCOL = '/bench/records';
 /** All of them are on one machine, which libp2p would take for an attack. */
 const MAX_CONNECTIONS_PER_SECOND = 1_000;
 
@@ -47,6 +58,28 @@ async function start({ bootstrap }: TalkerStart): Promise<string> {
   return String(host.getMultiaddrs()[0]);
 }
 
+/** Sends so many records to whoever asks. */
+async function fill(count: number): Promise<void> {
+  const piece = randomBytes(RECORD_BYTES * RECORDS_PER_PIECE);
+  await (host as Host).handle(RECORDS_PROTOCOL, async (stream: Stream) => {
+    for (let sent = 0; sent < count; sent += RECORDS_PER_PIECE)
+      if (!stream.send(piece)) await stream.onDrain();
+    await stream.close();
+  });
+}
+
+/** Resolves with how long it took from the connection until so many records had come, ms. */
+async function catchUp({ records, bootstrap, ...where }: CatchUp): Promise<number> {
+  await start({ ...where, bootstrap: [] });
+  const connection = await (host as Host).dial(multiaddr(bootstrap[0] ?? ''));
+  const connectedMs = performance.now();
+  const stream = await connection.newStream(RECORDS_PROTOCOL);
+  let bytes = 0;
+  for await (const chunk of stream) bytes += chunk.byteLength;
+  if (bytes < records * RECORD_BYTES) throw new Error(`${bytes} bytes came`);
+  return performance.now() - connectedMs;
+}
+
 async function speak(): Promise<void> {
   const message = randomBytes(MESSAGE_BYTES);
   said.push([message.subarray(0, 16).toString('hex'), 1, sharedMs()]);
@@ -58,6 +91,9 @@ serveParent(
     start,
     listen: async () => undefined,
     connected: async () => host?.services.gossip.getSubscribers(TOPIC).length,
+    heard: async () => heard.length,
+    fill,
+    catchUp,
     talk: async (talk: Talk) => {
       const messages: Promise<void>[] = [];
       await pace(talk, () => void messages.push(speak()));

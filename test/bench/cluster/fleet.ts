@@ -10,8 +10,9 @@ const MEETING_LIMIT_MS = 60_000;
 const LOOK_INTERVAL_MS = 100;
 /** After it the ways of what is told have settled: gossipsub looks after its mesh once a second. */
 const SETTLE_MS = 3_000;
-/** Told last, it has come by then, or is lost. */
-const ARRIVAL_MS = 1_000;
+/** When nothing has come for so long, nothing will. */
+const QUIET_MS = 500;
+const QUIET_LIMIT_MS = 30_000;
 
 /** Several processes of one kind, each connected with every other. */
 export class Fleet implements AsyncDisposable {
@@ -32,6 +33,7 @@ export class Fleet implements AsyncDisposable {
       children.push(child);
     }
     const fleet = new Fleet(children);
+    await fleet.#askAll('listen');
     await fleet.#untilMet();
     parts.move();
     return fleet;
@@ -50,7 +52,7 @@ export class Fleet implements AsyncDisposable {
         } satisfies Talk),
       ),
     );
-    await delay(ARRIVAL_MS);
+    await this.#untilQuiet();
     return this.#askAll<Words>('take');
   }
 
@@ -65,6 +67,18 @@ export class Fleet implements AsyncDisposable {
 
   #askAll<Result>(name: string): Promise<Result[]> {
     return Promise.all(this.children.map((child) => child.ask<Result>(name)));
+  }
+
+  async #untilQuiet(): Promise<void> {
+    const heard = async (): Promise<number> =>
+      (await this.#askAll<number>('heard')).reduce((sum, count) => sum + count, 0);
+    let before = await heard();
+    for (const deadlineMs = performance.now() + QUIET_LIMIT_MS; performance.now() < deadlineMs;) {
+      await delay(QUIET_MS);
+      const now = await heard();
+      if (now === before) return;
+      before = now;
+    }
   }
 
   async #untilMet(): Promise<void> {

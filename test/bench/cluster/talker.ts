@@ -15,6 +15,11 @@ export interface Talk {
   readonly delayMs: number;
 }
 
+/** To be fetched whole from the first of them. */
+export interface CatchUp extends TalkerStart {
+  readonly records: number;
+}
+
 /** A version of something, and when it was said or heard, by the clock that all processes of one machine share, ms. */
 export type Word = readonly [key: string, version: number, atMs: number];
 

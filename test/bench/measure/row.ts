@@ -7,11 +7,13 @@ export interface Round {
 }
 
 /**
- * What a row must reach: a share of its baseline, no more than so much beyond it, or an absolute figure. An absolute
- * one says something only beside its baseline, since the machine may be slow today.
+ * What a row must reach: a share of its baseline, no more than so much of it or beyond it, or an absolute figure. An
+ * absolute one says something only beside its baseline, since the machine may be slow today.
  */
 export type Aim =
   | { readonly kind: 'ratio'; readonly atLeast: number }
+  | { readonly kind: 'ratio'; readonly atMost: number }
+  | { readonly kind: 'figure'; readonly atLeast: number }
   | { readonly kind: 'difference'; readonly below: number }
   | { readonly kind: 'figure'; readonly below: number };
 
@@ -19,7 +21,7 @@ export interface Measurement {
   /** As `--only` takes it. */
   readonly suite: string;
   readonly name: string;
-  readonly unit: '/s' | 'ms' | 'MB';
+  readonly unit: '/s' | 'ms' | 'MB' | '%' | 'KB/s';
   readonly baselineName: string;
   readonly aim: Aim;
   readonly rounds: readonly Round[];
@@ -49,10 +51,10 @@ export function rowOf(measurement: Measurement): Row {
 function meets(aim: Aim, row: Pick<Row, 'figure' | 'ratio' | 'difference'>): boolean {
   switch (aim.kind) {
     case 'ratio':
-      return row.ratio >= aim.atLeast;
+      return 'atLeast' in aim ? row.ratio >= aim.atLeast : row.ratio <= aim.atMost;
     case 'difference':
       return row.difference < aim.below;
     case 'figure':
-      return row.figure < aim.below;
+      return 'atLeast' in aim ? row.figure >= aim.atLeast : row.figure < aim.below;
   }
 }

@@ -31,7 +31,9 @@ function cellsOf(row: Row): string[] {
 }
 
 function formatAim(aim: Aim, unit: Row['unit']): string {
-  if (aim.kind === 'ratio') return `ratio >= ${aim.atLeast.toFixed(2)}`;
+  if (aim.kind === 'ratio')
+    return 'atLeast' in aim ? `ratio >= ${aim.atLeast.toFixed(2)}` : `ratio <= ${aim.atMost.toFixed(2)}`;
+  if ('atLeast' in aim) return `>= ${aim.atLeast}${unit}`;
   return aim.kind === 'difference' ? `< ${aim.below} ${unit} beyond` : `< ${aim.below} ${unit}`;
 }
 

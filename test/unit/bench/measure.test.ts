@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { lagsOf } from '../../bench/cluster/lags.ts';
 import { timeInFlight } from '../../bench/measure/in-flight.ts';
 import { interleave } from '../../bench/measure/interleave.ts';
 import { rowOf, type Aim, type Round } from '../../bench/measure/row.ts';
-import { median } from '../../bench/measure/statistics.ts';
+import { median, quantile } from '../../bench/measure/statistics.ts';
 
 describe('median', () => {
   test.each([
@@ -22,6 +23,68 @@ describe('median', () => {
 
   test('of nothing there is none', () => {
     expect(() => median([])).toThrow(RangeError);
+  });
+});
+
+describe('quantile', () => {
+  test.each([
+    [[7], 0.99, 7],
+    [[3, 1, 2], 0.5, 2],
+    [Array.from({ length: 100 }, (_, index) => index + 1), 0.99, 99],
+    [[1, Number.POSITIVE_INFINITY], 0.99, Number.POSITIVE_INFINITY],
+  ])('of %j, %d, is %d', (values, share, expected) => {
+    expect(quantile(values, share)).toBe(expected);
+  });
+
+  test('of nothing there is none', () => {
+    expect(() => quantile([], 0.5)).toThrow(RangeError);
+  });
+});
+
+describe('lagsOf', () => {
+  const silent = { said: [], heard: [] };
+
+  test('is from each word to its first arrival at each of the others', () => {
+    const speaker = {
+      said: [
+        ['a', 1, 10],
+        ['b', 2, 20],
+      ] as const,
+      heard: [['a', 1, 11]] as const,
+    };
+    const hearer = {
+      said: [],
+      heard: [
+        ['b', 2, 25],
+        ['a', 1, 13],
+        ['a', 1, 12],
+      ] as const,
+    };
+    expect(
+      lagsOf([
+        speaker,
+        hearer,
+        {
+          ...hearer,
+          heard: [
+            ['a', 1, 14],
+            ['b', 2, 21],
+          ],
+        },
+      ]),
+    ).toEqual([2, 5, 4, 1]);
+  });
+
+  test('takes a later version for an earlier one, and never an earlier for a later', () => {
+    const speaker = {
+      said: [
+        ['a', 1, 10],
+        ['a', 3, 20],
+      ] as const,
+      heard: [],
+    };
+    expect(lagsOf([speaker, { said: [], heard: [['a', 2, 30]] }])).toEqual([20, Number.POSITIVE_INFINITY]);
+    expect(lagsOf([speaker, silent])).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
   });
 });
 
@@ -88,6 +151,10 @@ describe('rowOf', () => {
   test.each<[Aim, boolean]>([
     [{ kind: 'ratio', atLeast: 0.88 }, true],
     [{ kind: 'ratio', atLeast: 0.89 }, false],
+    [{ kind: 'ratio', atMost: 0.88 }, true],
+    [{ kind: 'ratio', atMost: 0.87 }, false],
+    [{ kind: 'figure', atLeast: 80 }, true],
+    [{ kind: 'figure', atLeast: 81 }, false],
     [{ kind: 'difference', below: -9 }, true],
     [{ kind: 'difference', below: -10 }, false],
     [{ kind: 'figure', below: 81 }, true],
