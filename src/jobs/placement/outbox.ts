@@ -3,6 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { CodedError } from '../../kernel/errors.ts';
 import type { JobId, NodeId } from '../../kernel/ids.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
+import { abortable } from '../../kernel/single-flight.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { JobError } from '../errors.ts';
 import type { Job } from '../job.ts';
@@ -188,7 +189,8 @@ export class Outbox implements AsyncDisposable {
     using limited = new LinkedSignal([this.#closing.signal], { clock, limitMs: TRY_LIMIT_MS });
     if (wish === 'run') {
       try {
-        const { job, deduplicated } = await courier.accept(target, id, request, limited.signal);
+        const accepting = courier.accept(target, id, request, limited.signal);
+        const { job, deduplicated } = await abortable(accepting, limited.signal);
         // Where it was sent before, it may be that one that is there already.
         const isFound = deduplicated && isFirst && request.idempotencyKey !== undefined;
         return { kind: 'accepted', job, deduplicated: isFound };
@@ -198,7 +200,8 @@ export class Outbox implements AsyncDisposable {
         throw error;
       }
     }
-    return { kind: 'ended', job: await courier.end(target, id, wish === 'remove', limited.signal) };
+    const ending = courier.end(target, id, wish === 'remove', limited.signal);
+    return { kind: 'ended', job: await abortable(ending, limited.signal) };
   }
 
   async #settle(entry: Entry, delivered: Delivered): Promise<void> {
