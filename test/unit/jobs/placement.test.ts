@@ -3,14 +3,22 @@ import { describe, expect, it } from 'vitest';
 import { CarriedCallError, decodeRequest, encodeRequest } from '../../../src/jobs/carried/requests.ts';
 import { hasEnded } from '../../../src/jobs/job.ts';
 import { jobSpecSchema } from '../../../src/jobs/spec.ts';
+import { systemClock, type Clock } from '../../../src/kernel/clock.ts';
 import type { JobId } from '../../../src/kernel/ids.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { PlacementCluster, type Fate } from '../../support/placement-cluster.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { anySpec } from './arbitrary-job.ts';
 
 const THREE = ['A', 'B', 'C'];
 const LONG = 60_000;
+
+/** Every pause is a tenth of what it is. */
+const HURRIED: Clock = {
+  ...systemClock,
+  after: (delayMs, action) => systemClock.after(delayMs / 10, action),
+};
 
 function until(what: string, condition: () => boolean): Promise<number> {
   return waitFor(what, PATIENCE.timeout, condition);
@@ -127,12 +135,22 @@ describe('a lost message', () => {
     'is told after ten seconds, with the job to ask for, and found out in the end',
     { timeout: LONG },
     async () => {
-      await using cluster = await PlacementCluster.start(['A', 'B']);
-      cluster.fate = ({ call }) => (call === 'accept' ? 'silence' : 'through');
-      const error = await cluster
+      const clock = new VirtualClock();
+      await using cluster = new PlacementCluster(clock);
+      for (const name of ['A', 'B']) await cluster.add(name);
+      let tries = 0;
+      cluster.fate = ({ call }) => {
+        if (call !== 'accept') return 'through';
+        tries += 1;
+        return 'silence';
+      };
+      const failing = cluster
         .node('A')
         .create({ placement: 'B' })
         .catch((thrown: unknown) => thrown);
+      await until('it to be on its way', () => tries === 1);
+      await clock.pass(10_000);
+      const error = await failing;
       expect(error).toMatchObject({
         code: 'peer_unreachable',
         retryable: false,
@@ -192,7 +210,8 @@ describe('a lost message', () => {
     const refusals = fc.array(fc.boolean(), { maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(fates, refusals, fc.boolean(), async (planned, cordons, dies) => {
-        await using cluster = await PlacementCluster.start(THREE);
+        await using cluster = new PlacementCluster(HURRIED);
+        for (const name of THREE) await cluster.add(name);
         cluster.node('A').harness.jobs.setCordoned(true);
         const fate = [...planned];
         const cordoned = [...cordons];
