@@ -232,7 +232,7 @@ export class Replicator implements AsyncDisposable {
     // What is said from here on is said in the new epoch.
     await this.#past.settled();
     for (const mark of asked.forgotten) this.#heedForgotten(mark, from);
-    await servePull(asked, stream, deps);
+    await servePull({ request: asked, from }, stream, deps);
   }
 
   #watchForCopy(owner: NodeId, statement: Statement, signed: SignedStatement): void {
@@ -313,7 +313,8 @@ export class Replicator implements AsyncDisposable {
     const { network, signing, inspect, clock } = this.#deps;
     using limited = new LinkedSignal([signal], { clock, limitMs: PULL_TIMEOUT_MS });
     const isWanted = (owner: NodeId, statement: Statement): boolean => this.#isWanted(owner, statement);
-    const deps = { network, mirror: this.mirror, signing, inspect, isWanted };
+    const onOwn = (statement: Statement, signed: SignedStatement): void => this.#past.hear(statement, signed);
+    const deps = { network, mirror: this.mirror, signing, inspect, isWanted, onOwn };
     return (await request(peer, message, limited.signal, deps)).records;
   }
 

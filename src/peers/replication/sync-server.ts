@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts';
+import type { NodeId } from '../../kernel/ids.ts';
 import type { PeerStream } from '../network.ts';
 import type { Signing } from '../signing.ts';
 import { encodeRecord, type LogRecord } from './log-record.ts';
@@ -30,9 +31,12 @@ export interface SyncServerDependencies {
 
 type Write = (frame: Uint8Array) => Promise<void>;
 
-/** Streams what the one who asks is missing, no faster than it takes it. */
+/**
+ * Streams what the one who asks is missing, no faster than it takes it. Of its own log it is told the newest that was heard, and
+ * no record: it sees what it has lost, and whether somebody else speaks in its name.
+ */
 export async function servePull(
-  request: PullRequest,
+  { request, from: asker }: { readonly request: PullRequest; readonly from: NodeId },
   stream: Pick<PeerStream, 'write'>,
   deps: SyncServerDependencies,
 ): Promise<void> {
@@ -44,6 +48,11 @@ export async function servePull(
   for (const state of [...mirror.owners()]) {
     const want = wants.get(state.owner);
     if (want === undefined && !request.others) continue;
+    if (state.owner === asker) {
+      await write(ownerFrame(state, deps));
+      await write(encodeFrame({ kind: 'end' }));
+      continue;
+    }
     const from = startFor(state, want);
     if (from !== undefined) await sendMirror(state, from, write, deps);
   }
