@@ -149,3 +149,28 @@ describe('node', () => {
     expect(JSON.parse(json.stdout)).toEqual({ ...info, draining });
   });
 });
+
+describe('run --on', () => {
+  it.each([
+    ['any', 'any'],
+    ['every', 'every'],
+    ['alpha', FIRST],
+    [SECOND.slice(-8), SECOND],
+    [STRANGER, STRANGER],
+  ])('places the job on %s', async (place, placement) => {
+    const created = { job_id: '01890000-0000-7000-8000-000000000000', message: 'Job created successfully' };
+    const { code, calls } = await run(['run', '--on', place, 'app'], { 'ContainerService.Create': created });
+    expect(code).toBe(0);
+    expect(calls.at(-1)).toMatchObject({
+      method: 'ContainerService.Create',
+      params: { image: 'app', placement },
+    });
+  });
+
+  it('refuses a node that nobody knows, and creates nothing', async () => {
+    const { code, stderr, calls } = await run(['run', '--on', 'gamma', 'app']);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('no node is known by "gamma"');
+    expect(calls.map(({ method }) => method)).toEqual(['PeerService.List']);
+  });
+});
