@@ -72,6 +72,8 @@ interface Entry {
 export class Outbox implements AsyncDisposable {
   readonly #deps: OutboxDependencies;
   readonly #entries = new Map<JobId, Entry>();
+  /** Those that are in the store, or about to be. */
+  #storedCount = 0;
   readonly #closing = new AbortController();
   readonly #loops = new Set<Promise<void>>();
   readonly #subscription: Disposable;
@@ -109,8 +111,8 @@ export class Outbox implements AsyncDisposable {
     const earlier = this.#entries.get(placement.id);
     if (earlier !== undefined) return { delivered: earlier.delivered.promise };
     if (options.isRemembered !== true) {
-      if (this.#entries.size >= MAX_PLACEMENTS) throw tooMany();
-      await this.#deps.store.savePlacement(placement);
+      if (this.#storedCount >= MAX_PLACEMENTS) throw tooMany();
+      await this.#save(placement);
     }
     const entry = this.#entries.get(placement.id) ?? this.#begin(placement, options);
     return { delivered: entry.delivered.promise };
@@ -143,10 +145,21 @@ export class Outbox implements AsyncDisposable {
     await Promise.all(this.#loops);
   }
 
+  async #save(placement: Placement): Promise<void> {
+    // Counted while it is written, so that no others take its place.
+    this.#storedCount += 1;
+    try {
+      await this.#deps.store.savePlacement(placement);
+    } finally {
+      this.#storedCount -= 1;
+    }
+  }
+
   #begin(placement: Placement, options: SendOptions): Entry {
     const delivered = Promise.withResolvers<Delivered>();
     const entry: Entry = { placement, options, delivered, wake: () => undefined };
     this.#entries.set(placement.id, entry);
+    if (options.isRemembered !== true) this.#storedCount += 1;
     const loop = this.#deliver(entry).catch((error: unknown) => {
       if (this.#closing.signal.aborted) return;
       // What is on disk is the truth to start from again.
@@ -210,6 +223,7 @@ export class Outbox implements AsyncDisposable {
       this.#deps.logger.warn({ job_id: id, peer: target, code: delivered.error.code }, 'placement refused');
     if (entry.options.isRemembered !== true) await this.#deps.store.dropPlacement(id);
     this.#entries.delete(id);
+    if (entry.options.isRemembered !== true) this.#storedCount -= 1;
     entry.delivered.resolve(delivered);
   }
 
