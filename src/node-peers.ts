@@ -8,9 +8,14 @@ import { JobFeed } from './jobs/job-feed.ts';
 import type { JobLog } from './jobs/job-log.ts';
 import type { JobManager } from './jobs/job-manager.ts';
 import type { JobStore } from './jobs/job-store.ts';
-import { MirroredJobs, type RecordSource } from './jobs/mirrored-jobs.ts';
+import { LEASE_MS, MirroredJobs, type RecordSource } from './jobs/mirrored-jobs.ts';
 import { facetsOf, readRecord } from './jobs/record-reader.ts';
+import { JobPlacement } from './jobs/placement/job-placement.ts';
+import type { Members } from './jobs/placement/members.ts';
+import type { OutboxStore } from './jobs/placement/outbox-store.ts';
 import { RecordError } from './jobs/record.ts';
+import type { RuntimeDriver } from './runtime/driver.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
 import type { Clock } from './kernel/clock.ts';
 import { messageOf, type InvariantError } from './kernel/errors.ts';
 import type { NodeId } from './kernel/ids.ts';
@@ -23,6 +28,7 @@ import type { Membership } from './peers/membership.ts';
 import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
 import type { LogRecord } from './peers/replication/log-record.ts';
+import type { PeerNetwork } from './peers/network.ts';
 import { Replicator } from './peers/replication/replicator.ts';
 import { SYNC_PROTOCOL } from './peers/replication/sync-messages.ts';
 import { Ed25519Signing } from './peers/signing.ts';
@@ -46,8 +52,11 @@ export interface NodePeersDependencies {
   readonly metrics: PeerMetrics;
   readonly health: HealthPart;
   readonly log: JobLog;
-  readonly store: JobStore;
+  readonly store: JobStore & OutboxStore;
   readonly own: JobManager;
+  readonly engine: { readonly isAvailable: boolean };
+  readonly driver: RuntimeDriver;
+  readonly telemetry: Telemetry;
   readonly isDraining: () => boolean;
   readonly onFatal: (error: Error) => void;
 }
@@ -63,18 +72,18 @@ export class NodePeers implements AsyncDisposable {
   readonly jobs: ClusterJobs;
   readonly view: ClusterPeers;
   readonly #replicator: Replicator;
+  readonly #openForJobs: () => void;
   readonly #parts: AsyncDisposableStack;
 
   private constructor(
     parts: AsyncDisposableStack,
-    replicator: Replicator,
-    jobs: ClusterJobs,
-    view: ClusterPeers,
+    made: { replicator: Replicator; jobs: ClusterJobs; view: ClusterPeers; openForJobs: () => void },
   ) {
     this.#parts = parts;
-    this.#replicator = replicator;
-    this.jobs = jobs;
-    this.view = view;
+    this.#replicator = made.replicator;
+    this.#openForJobs = made.openForJobs;
+    this.jobs = made.jobs;
+    this.view = made.view;
   }
 
   /** Listens for peers and looks for them. Fails with the code of the system call when it cannot listen. */
@@ -122,7 +131,7 @@ export class NodePeers implements AsyncDisposable {
           incarnation,
           card: () =>
             encodeCard({ name: options.self.name, version: options.version, isDraining: deps.isDraining() }),
-          isAllowed: (owner) => isAllowed(config, owner),
+          isAllowed: (owner) => network.isAllowed(owner),
         },
         {
           network,
@@ -166,7 +175,32 @@ export class NodePeers implements AsyncDisposable {
       { addresses: network.addresses(), cluster: options.membership.clusterId },
       'peers can connect',
     );
-    return new NodePeers(parts.move(), replicator, jobs, view);
+    const placing = {
+      owner: identity.nodeId,
+      jobs: own,
+      log,
+      store,
+      mirror,
+      carrier: calls,
+      members: membersOf(network, replicator, clock),
+      engine: deps.engine,
+      driver: deps.driver,
+      clock,
+      logger,
+      telemetry: deps.telemetry,
+    };
+    const all = parts.move();
+    const openForJobs = (): void => {
+      const placement = all.use(new JobPlacement(placing));
+      calls.serve(carriedCallHandler(own, placement.host));
+      jobs.placeBy(placement.placements);
+    };
+    return new NodePeers(all, { replicator, jobs, view, openForJobs });
+  }
+
+  /** Jobs may come from other nodes, and go to them. Not before this node's own are known. */
+  openForJobs(): void {
+    this.#openForJobs();
   }
 
   /** Tells the peers at once what has changed of this node itself. */
@@ -196,12 +230,6 @@ function networkOptions({ config, identity, membership, version }: NodePeersOpti
   };
 }
 
-/** Who may connect may also have a log; whoever is known through others only must be on the list as well. */
-function isAllowed(config: Config, owner: NodeId): boolean {
-  const allowed = config['peers.allow'];
-  return allowed.length === 0 || allowed.includes(owner);
-}
-
 /** Throws for a record that no node writes. One of a newer version is kept, for a newer version of this node to read. */
 function inspect({ body }: LogRecord): void {
   if (body === undefined) return;
@@ -227,5 +255,18 @@ function recordSource(replicator: Replicator, store: SqliteMirrorStore, clock: C
         listener({ owner, key, epoch, seq, body });
       }),
     locate: (key, signal) => replicator.locate(key, signal),
+  };
+}
+
+function membersOf(network: PeerNetwork, replicator: Replicator, clock: Clock): Members {
+  return {
+    connected: () => network.connected(),
+    present: () => {
+      const nowMs = clock.monotonicMs();
+      const owners = [...replicator.mirror.owners()];
+      const heard = owners.filter(({ heardAtMs }) => nowMs - heardAtMs <= LEASE_MS).map(({ owner }) => owner);
+      return [...new Set([...network.connected(), ...heard])];
+    },
+    subscribe: (listener) => network.subscribe(listener),
   };
 }

@@ -186,6 +186,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
               log,
               store,
               own: jobs,
+              engine: gate,
+              driver,
+              telemetry: metrics,
               isDraining: () => nodeDrain.isDrained,
               onFatal,
             },
@@ -224,6 +227,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     parts.defer(() => api.close({ graceMs: 0 }));
     const { address, port } = await listen(api, config);
     await abortable(jobs.start(), options.signal ?? new AbortController().signal);
+    peers?.openForJobs();
     isStarting = false;
     jobsHealth.ok();
     warnOfAccess(config, logger);

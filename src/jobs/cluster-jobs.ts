@@ -53,7 +53,7 @@ export class ClusterJobs implements Jobs {
   readonly #own: OwnJobs;
   readonly #owner: NodeId;
   readonly #mirror: JobMirror;
-  readonly #placements: Placements | undefined;
+  #placements: Placements | undefined;
   readonly #clock: Clock;
   readonly #carried: CarriedJobs;
   readonly #waits: JobWaits;
@@ -70,6 +70,11 @@ export class ClusterJobs implements Jobs {
     this.#clock = clock;
     this.#carried = new CarriedJobs(carrier);
     this.#waits = new JobWaits(maxWaitMs, { log: watched(mirror), clock });
+  }
+
+  /** From now on jobs are also given to other nodes: once this node's own are known. */
+  placeBy(placements: Placements): void {
+    this.#placements = placements;
   }
 
   /** Waits for no other node any more. Twice is as once. */

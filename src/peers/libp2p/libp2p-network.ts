@@ -209,6 +209,11 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     return await this.#pings.run(peer, (shared) => this.#ping(peer, shared), signal);
   }
 
+  /** Whether a node may be a peer, and its jobs be known. */
+  isAllowed(peer: NodeId): boolean {
+    return this.#gate.isAllowed(peer);
+  }
+
   /** Lets a peer in, even when it was denied before. Holds until the node stops. */
   allow(peer: NodeId): void {
     this.#gate.allow(peer);

@@ -13,6 +13,7 @@ import { loadMembership } from '../../../src/peers/membership.ts';
 import { Health } from '../../../src/telemetry/health.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { NO_TELEMETRY } from '../../../src/telemetry/telemetry.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
 import { pace } from '../cluster/pace.ts';
 import { Spending } from '../cluster/spent.ts';
@@ -86,7 +87,7 @@ async function start({ directory, bootstrap }: TalkerStart): Promise<string> {
     log: logger,
   });
   harness = new JobHarness({ directory, driver: new NoopDriver(), onFatal: fail });
-  const { store, log, jobs: own } = harness;
+  const { store, log, jobs: own, driver, gate: engine } = harness;
   const self = { node_id: identity.nodeId, cluster_id: membership.clusterId, name: 'bench' };
   peers = await NodePeers.start(
     { config, dataDir: directory, identity, membership, self, version: '0' },
@@ -98,6 +99,9 @@ async function start({ directory, bootstrap }: TalkerStart): Promise<string> {
       log,
       store,
       own,
+      engine,
+      driver,
+      telemetry: NO_TELEMETRY,
       isDraining: () => false,
       onFatal: fail,
     },
