@@ -110,7 +110,7 @@ export class Mirror {
   }
 
   /** Takes records of an owner that was heard; what is known better already is left. */
-  take(delivery: Delivery, isDurable = false): void {
+  take(delivery: Delivery): void {
     const { owner, epoch, span, records } = delivery;
     const state = this.#states.get(owner);
     if (state === undefined || epoch !== state.epoch) return;
@@ -137,7 +137,7 @@ export class Mirror {
       for (const { after, before } of changed.values()) countIn(state, after, before);
       state.coverage = coverage;
       const put = [...changed.values()].map(({ after }) => after);
-      this.#save(state, put, [], isDurable);
+      this.#save(state, put, [], false);
       for (const { after, before } of changed.values()) {
         // What a new life of the owner says again is no change; neither is the removal of what was not known.
         if (!isSame(before?.body, after.body)) this.#tell(owner, after);
@@ -145,6 +145,12 @@ export class Mirror {
     }
     // Also of nothing: an owner that begins anew with an empty log has removed everything.
     if (state.hasOlder && isWhole(state)) this.#dropOlder(state);
+  }
+
+  /** Resists a power cut, with all that was taken before. */
+  persist(owner: NodeId): void {
+    const state = this.#states.get(owner);
+    if (state !== undefined) this.#save(state, [], [], true);
   }
 
   /**

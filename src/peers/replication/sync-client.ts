@@ -37,6 +37,8 @@ interface Transfer {
   readonly limit: { readonly epoch: number; readonly head: number };
   /** Up to where it was delivered; undefined before the first frame. */
   upTo: number | undefined;
+  /** Something came that may not be on disk yet. */
+  hasNews: boolean;
   /** Keys that were delivered, where it began at the beginning. */
   seen: Set<string> | undefined;
 }
@@ -50,7 +52,7 @@ export interface Pulled {
 
 /**
  * Asks a peer, and takes what it streams, frame by frame, each in a transaction of its own: an answer that breaks off leaves what
- * came. Fails with a `PeerError`, `peer_violation` for whatever cannot be proved, or with the signal's reason.
+ * came. A log that has come as a whole is on disk; a flush for each frame would take longer than all else. Fails with a `PeerError`, `peer_violation` for whatever cannot be proved, or with the signal's reason.
  */
 export async function request(
   peer: NodeId,
@@ -180,12 +182,14 @@ class Answer {
     transfer.upTo = to;
     this.#records += records.length;
     const { owner } = transfer;
-    this.#deps.mirror.take({ owner, epoch, span: { from, to }, records }, true);
+    if (records.length > 0) transfer.hasNews = true;
+    this.#deps.mirror.take({ owner, epoch, span: { from, to }, records });
   }
 
   #end(): void {
     const transfer = this.#transfer;
     this.#transfer = undefined;
+    if (transfer?.hasNews === true) this.#deps.mirror.persist(transfer.owner);
     if (transfer?.seen === undefined || transfer.upTo === undefined || !this.#isPull) return;
     // Of a third node's log only the whole, up to what the owner signed, shows what is not there any more.
     const state = this.#deps.mirror.state(transfer.owner);
@@ -196,7 +200,15 @@ class Answer {
 
   #newTransfer({ epoch, head, owner: publicKey }: Statement, isOwner: boolean): Transfer {
     const owner = this.#deps.signing.nodeIdOf(publicKey);
-    return { owner, isOwner, publicKey, limit: { epoch, head }, upTo: undefined, seen: undefined };
+    return {
+      owner,
+      isOwner,
+      publicKey,
+      limit: { epoch, head },
+      upTo: undefined,
+      hasNews: false,
+      seen: undefined,
+    };
   }
 
   /** Many records were signed under one statement: each is checked once. */

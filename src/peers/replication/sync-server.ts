@@ -90,9 +90,10 @@ async function sendOwnLog(
   const isKnown =
     want !== undefined && want.epoch === log.epoch && want.upTo >= log.floor && want.upTo <= log.head;
   let from = isKnown ? want.upTo : 0;
-  for (;;) {
+  for (let limit = FRAME_RECORDS; ;) {
     const { head } = log;
-    const page = fitting(log.recordsAfter(from, FRAME_RECORDS));
+    const page = fitting(log.recordsAfter(from, limit), limit, LEAF_ALLOWANCE_BYTES);
+    limit = page.nextLimit;
     // A page that is not full goes on to the head: nothing in between counts any more.
     const isLast = page.isWhole;
     const to = isLast ? head : (page.records.at(-1)?.seq ?? head);
@@ -114,13 +115,19 @@ async function sendMirror(
   // What comes in meanwhile is beyond what the owner is shown to have said.
   const { head } = state.newest;
   await write(ownerFrame(state, deps));
+  let limit = FRAME_RECORDS;
   for (let from = start; ;) {
     // It may have begun anew, or been forgotten, while the frame before was taken.
     const now = deps.mirror.state(owner);
     if (now?.epoch !== epoch) break;
     const upTo = Math.min(now.coverage.upTo, head);
-    const found = deps.store.recordsAfter(owner, epoch, from, FRAME_RECORDS);
-    const page = fitting(found.filter(({ seq }) => seq <= upTo));
+    const found = deps.store.recordsAfter(owner, epoch, from, limit);
+    const page = fitting(
+      found.filter(({ seq }) => seq <= upTo),
+      limit,
+      LEAF_ALLOWANCE_BYTES + PROOF_ALLOWANCE_BYTES,
+    );
+    limit = page.nextLimit;
     const isLast = page.isWhole;
     const to = isLast ? upTo : (page.records.at(-1)?.seq ?? upTo);
     await write(relayFrame(epoch, from, to, page.records));
@@ -160,16 +167,27 @@ function relayFrame(epoch: number, from: number, to: number, records: readonly M
   return encodeFrame({ kind: 'relay', epoch, from, to, statements, records: relayed });
 }
 
-/** What of a page fits into one frame; the first record always does. */
-function fitting<T extends LogRecord>(page: readonly T[]): { records: readonly T[]; isWhole: boolean } {
-  let bytes = 0;
-  const cut = page.findIndex(({ body }, index) => {
-    bytes += (body?.length ?? 0) + PROOF_ALLOWANCE_BYTES;
-    return index > 0 && bytes > FRAME_BYTES;
-  });
-  if (cut !== -1) return { records: page.slice(0, cut), isWhole: false };
-  return { records: page, isWhole: page.length < FRAME_RECORDS };
+interface Page<T> {
+  readonly records: readonly T[];
+  /** Nothing comes after it. */
+  readonly isWhole: boolean;
+  /** How many to read next: what was read and does not fit was read in vain. */
+  readonly nextLimit: number;
 }
 
-/** What a record's key, place and proof take beside its body: a statement, a signature, ten hashes. */
-const PROOF_ALLOWANCE_BYTES = 640;
+/** What of the records that were read, `limit` at most, fits into one frame; the first record always does. */
+function fitting<T extends LogRecord>(read: readonly T[], limit: number, allowanceBytes: number): Page<T> {
+  let bytes = 0;
+  const cut = read.findIndex(({ body }, index) => {
+    bytes += (body?.length ?? 0) + allowanceBytes;
+    return index > 0 && bytes > FRAME_BYTES;
+  });
+  if (cut === -1)
+    return { records: read, isWhole: read.length < limit, nextLimit: Math.min(limit * 2, FRAME_RECORDS) };
+  return { records: read.slice(0, cut), isWhole: false, nextLimit: cut };
+}
+
+/** What a record's key and place take beside its body. */
+const LEAF_ALLOWANCE_BYTES = 80;
+/** And its proof: a statement, a signature, ten hashes. */
+const PROOF_ALLOWANCE_BYTES = 560;
