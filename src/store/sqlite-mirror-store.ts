@@ -283,7 +283,7 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
       }
       const statements = prepareMirrorStatements(database);
       // Reads all of an index: the first that would find it damaged.
-      const counts = statements.counts.all() as OpenMirrors['counts'];
+      const counts = statements.counts.all() as unknown as OpenMirrors['counts'];
       return { database, statements, counts };
     } catch (error) {
       database.close();
