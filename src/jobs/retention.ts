@@ -1,5 +1,5 @@
 import type { JobId } from '../kernel/ids.ts';
-import { sleep } from '../kernel/clock.ts';
+import { type Clock, sleep } from '../kernel/clock.ts';
 import { hasEnded, type Job } from './job.ts';
 import type { JobContext } from './context.ts';
 import type { JobStore } from './job-store.ts';
@@ -37,9 +37,10 @@ export async function enforceRetention(
 ): Promise<void> {
   // What cannot be removed now must not stand before what can: it has its next turn when the others have had theirs.
   const setAside = new Set<JobId>();
+  const now = unhurried(context.clock);
   for (let round = 1; ; round += 1) {
     await sleep(context.clock, ROUND_MS, signal);
-    const nowMs = context.clock.wallMs();
+    const nowMs = now();
     const expired = store.expiredJobs(nowMs, options.keepCount, ROUND_SIZE + setAside.size);
     const due = expired.filter((id) => !setAside.has(id));
     if (due.length === 0 || setAside.size > MAX_SET_ASIDE) setAside.clear();
@@ -51,4 +52,11 @@ export async function enforceRetention(
     }
     if (round % ROUNDS_PER_COMPACTION === 0) await store.compact(nowMs - options.tombstoneMs);
   }
+}
+
+/** The wall clock, which never goes faster than time does: a clock that is set forward ends no job's time early. */
+function unhurried(clock: Clock): () => number {
+  const startedWallMs = clock.wallMs();
+  const startedMs = clock.monotonicMs();
+  return () => Math.min(clock.wallMs(), startedWallMs + clock.monotonicMs() - startedMs);
 }

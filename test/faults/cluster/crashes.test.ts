@@ -78,8 +78,8 @@ async function endRunning(members: readonly Member[]): Promise<void> {
 }
 
 describe.each([
-  [3, figure(6, 60)],
-  [10, figure(4, 40)],
+  [3, figure(4, 60)],
+  [10, figure(2, 40)],
 ])('%i nodes under load', (count, kills) => {
   test(
     `${kills} times kill -9 of a random one, and its start`,
