@@ -297,7 +297,8 @@ describe('a node of another cluster', () => {
 });
 
 describe('a copied data directory', () => {
-  test.each(IS_FULL ? [2, 3] : [2])(
+  // It may take minutes: who asks whom is chance.
+  test.runIf(IS_FULL).each([2, 3])(
     'is found out, and said, by somebody of %i',
     async (count) => {
       const others = await cluster.start(count);

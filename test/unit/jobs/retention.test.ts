@@ -41,6 +41,38 @@ describe('retention', () => {
     await expect(rounds).rejects.toThrow('enough');
   });
 
+  it('ends no job early when the clock is set forward', async () => {
+    await using harness = await JobHarness.start();
+    harness.jobs.pause();
+    const { id } = await harness.create();
+    await harness.jobs.cancel(id);
+    let setMs = 0;
+    let rounds = 0;
+    const clock: Clock = {
+      ...HURRIED,
+      wallMs: () => systemClock.wallMs() + setMs,
+      after: (delayMs, action) => {
+        rounds += 1;
+        return HURRIED.after(delayMs, action);
+      },
+    };
+    const stop = new AbortController();
+    const options = { ...OPTIONS, keepCount: 10 };
+    const remove = (job: typeof id): Promise<void> => harness.log.remove(job);
+    const enforced = enforceRetention({ clock }, harness.store, options, remove, stop.signal);
+    setMs = 400 * 86_400_000;
+    await expect.poll(() => rounds, PATIENCE).toBeGreaterThan(20);
+    expect(harness.log.get(id)?.state).toBe('cancelled');
+    stop.abort(new Error('enough'));
+    await expect(enforced).rejects.toThrow('enough');
+    // One that starts by that clock cannot know better.
+    const again = new AbortController();
+    const later = enforceRetention({ clock }, harness.store, options, remove, again.signal);
+    await expect.poll(() => harness.log.get(id), PATIENCE).toBeUndefined();
+    again.abort(new Error('enough'));
+    await expect(later).rejects.toThrow('enough');
+  });
+
   it.each([
     ['was cancelled while it waited', {}, 'cancelled'],
     ['found no worker', { timeouts: { queue: 1 } }, 'failed'],
