@@ -62,7 +62,7 @@ export class SimulatedNode {
     this.#cluster = cluster;
     this.signing = new SimulatedSigning(name);
     this.nodeId = this.signing.nodeIdOf(this.signing.publicKey);
-    this.log = new SimulatedLog(cluster.newEpoch());
+    this.log = new SimulatedLog(() => cluster.newEpoch());
     this.store = new MemoryMirrorStore(() => cluster.clock.wallMs());
   }
 
@@ -99,7 +99,7 @@ export class SimulatedNode {
 
   /** The next life knows nothing of the ones before. */
   loseStore(): void {
-    this.log = new SimulatedLog(this.#cluster.newEpoch());
+    this.log = new SimulatedLog(() => this.#cluster.newEpoch());
     this.store = new MemoryMirrorStore(() => this.#cluster.clock.wallMs());
   }
 

@@ -16,8 +16,12 @@ export class SimulatedLog implements OwnLog {
   #records = new Map<string, LogRecord>();
   readonly #listeners = new Set<(change: OwnChange) => void>();
 
-  constructor(epoch: number) {
-    this.epoch = epoch;
+  readonly #newEpoch: () => number;
+
+  /** `newEpoch`: as those of a node follow its clock, each is greater than any before, also than one that was lost. */
+  constructor(newEpoch: () => number) {
+    this.#newEpoch = newEpoch;
+    this.epoch = newEpoch();
   }
 
   /** A change of a key; removes it without a body. */
@@ -63,7 +67,7 @@ export class SimulatedLog implements OwnLog {
   }
 
   openEpoch(above: number): Promise<void> {
-    this.epoch = Math.max(this.epoch, above) + 1;
+    this.epoch = Math.max(this.#newEpoch(), above + 1);
     return Promise.resolve();
   }
 

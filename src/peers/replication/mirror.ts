@@ -262,9 +262,10 @@ export class Mirror {
   }
 }
 
-/** Whether an owner's log ends before what it was known to hold. */
+/** Whether an owner's log ends before what it was known to hold, or is of a life before. */
 function isBehind(statement: Statement, known: Statement): boolean {
-  return statement.epoch === known.epoch && statement.head < known.head;
+  if (statement.epoch < known.epoch) return statement.incarnation > known.incarnation;
+  return statement.epoch === known.epoch && statement.head < known.head && isNewer(statement, known);
 }
 
 function countIn(state: OwnerState, after: MirroredRecord, before: MirroredRecord | undefined): void {

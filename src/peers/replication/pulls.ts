@@ -30,6 +30,9 @@ const RETRY_BACKOFF = { firstMs: 250, capMs: 15_000 };
 interface PeerWork {
   scope: PullScope | undefined;
   isActive: boolean;
+  /** How often it failed in a row. */
+  failures: number;
+  retry: Disposable | undefined;
 }
 
 /** Decides whom to ask for what is missing, and when: on connect, on a gap, and now and then without any reason. */
@@ -47,7 +50,7 @@ export class Pulls implements AsyncDisposable {
     this.#deps = deps;
     this.#subscription = deps.network.subscribe((peer, isConnected) => {
       if (isConnected) this.#onConnect(peer);
-      else this.#work.delete(peer);
+      else this.#drop(peer);
     });
     for (const peer of deps.network.connected()) this.#onConnect(peer);
   }
@@ -55,7 +58,7 @@ export class Pulls implements AsyncDisposable {
   /** Asks a peer soon; what is asked meanwhile is asked once. */
   ask(peer: NodeId, scope: PullScope): void {
     if (this.#stopping.signal.aborted) return;
-    const work = this.#work.get(peer) ?? { scope: undefined, isActive: false };
+    const work = this.#work.get(peer) ?? { scope: undefined, isActive: false, failures: 0, retry: undefined };
     work.scope = work.scope === 'all' ? 'all' : scope;
     this.#work.set(peer, work);
     this.#next();
@@ -85,6 +88,7 @@ export class Pulls implements AsyncDisposable {
     this.#subscription[Symbol.dispose]();
     this.#roundTimer?.[Symbol.dispose]();
     for (const { timer } of this.#gaps.values()) timer[Symbol.dispose]();
+    for (const peer of [...this.#work.keys()]) this.#drop(peer);
     this.#gaps.clear();
     this.#stopping.abort(new Error('the node stops'));
     await Promise.all(this.#running);
@@ -115,7 +119,7 @@ export class Pulls implements AsyncDisposable {
       work.scope = undefined;
       work.isActive = true;
       this.#active += 1;
-      const run = this.#run(peer, scope).finally(() => {
+      const run = this.#run(peer, work, scope).finally(() => {
         this.#active -= 1;
         work.isActive = false;
         this.#running.delete(run);
@@ -125,11 +129,23 @@ export class Pulls implements AsyncDisposable {
     }
   }
 
-  async #run(peer: NodeId, scope: PullScope): Promise<void> {
+  async #run(peer: NodeId, work: PeerWork, scope: PullScope): Promise<void> {
     try {
       await this.#deps.pull(peer, scope, this.#stopping.signal);
+      work.failures = 0;
     } catch (error) {
-      if (!this.#stopping.signal.aborted) this.#deps.onFailure(peer, error);
+      if (this.#stopping.signal.aborted) return;
+      this.#deps.onFailure(peer, error);
+      if (this.#work.get(peer) !== work) return;
+      work.failures += 1;
+      const delayMs = backoffMs(RETRY_BACKOFF, work.failures, this.#deps.random);
+      work.retry?.[Symbol.dispose]();
+      work.retry = this.#deps.clock.after(delayMs, () => this.ask(peer, scope));
     }
+  }
+
+  #drop(peer: NodeId): void {
+    this.#work.get(peer)?.retry?.[Symbol.dispose]();
+    this.#work.delete(peer);
   }
 }

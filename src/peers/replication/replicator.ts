@@ -183,14 +183,15 @@ export class Replicator implements AsyncDisposable {
       return 'ignore';
     }
     if (!this.#isWanted(owner, statement)) return 'ignore';
-    if (this.mirror.isStale(owner, statement)) {
+    const isBehind = this.mirror.isBehind(owner, statement);
+    if (!isBehind && this.mirror.isStale(owner, statement)) {
       this.#watchForCopy(owner, statement, signed);
       return 'ignore';
     }
     const proofs = proveAll(batch, signing);
     for (const record of records) inspect(record);
     if (!this.mirror.hear(owner, statement, signed)) return 'ignore';
-    if (this.mirror.isBehind(owner, statement)) {
+    if (isBehind) {
       // Asking it shows it what it has lost.
       this.#pulls.ask(network.connected().includes(owner) ? owner : from, 'all');
       return 'accept';
