@@ -9,7 +9,8 @@ export async function* eventsOfJob(
 ): AsyncGenerator<JobEventView> {
   let lastSeen: JobEventView | undefined;
   const isNew = (event: JobEventView): boolean => lastSeen === undefined || isAfter(event.id, lastSeen.id);
-  for await (const message of client.streamEvents({ ...options, follow: true })) {
+  // It may have been placed on another node.
+  for await (const message of client.streamEvents({ ...options, follow: true, allNodes: true })) {
     // What happened before the stream began is in the history, and the two overlap.
     const events =
       message.kind === 'job'
