@@ -70,13 +70,6 @@ async function expectRecovery(what: string, members: readonly Member[]): Promise
   expect(equalMs - connectedMs).toBeLessThan(EQUAL_AFTER_CONNECTION_MS);
 }
 
-async function endRunning(members: readonly Member[]): Promise<void> {
-  for (const member of members) {
-    for (const { job_id } of await listJobs(member.home.port, { states: ['running'] }))
-      await member.rpc('ContainerService.Stop', { job_id }).catch(() => undefined);
-  }
-}
-
 describe.each([
   [3, figure(4, 60)],
   [10, figure(2, 40)],
@@ -96,7 +89,6 @@ describe.each([
       }
       await load.stop();
       await expectRecovery(`${count} nodes, ${load.acknowledged.size} jobs`, members);
-      await endRunning(members);
       await untilSettled(members);
       await expectNothingLost(members, load);
       expect(load.acknowledged.size).toBeGreaterThan(kills);
@@ -117,7 +109,6 @@ test(
       await load.stop();
       await Promise.all(members.map((member) => member.start()));
       await expectRecovery('after the power is back', members);
-      await endRunning(members);
       await untilSettled(members);
       await expectNothingLost(members, load);
     }
@@ -142,7 +133,6 @@ test.each(figure(0, 1) === 1 ? [3_000, 25_000, 60_000, 120_000] : [3_000])(
     await load.stop();
     paused.node.signal('SIGCONT');
     await expectRecovery(`paused for ${pauseMs} ms`, members);
-    await endRunning(members);
     await untilSettled(members);
     await expectNothingLost(members, load);
     const [one] = await listJobs(others[0].home.port, { owner: paused.id, all_nodes: true });

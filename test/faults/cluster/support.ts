@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
 import {
   listJobs,
@@ -9,6 +10,7 @@ import {
   untilEqual,
 } from '../../support/cluster-processes.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
+import { RpcFailure } from '../../support/node-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { DaemonBundle } from '../node/support/bundle.ts';
 import { EngineServer } from '../node/support/engine-server.ts';
@@ -22,6 +24,10 @@ const SETTLED_WITHIN_MS = 60_000;
 /** `utime` and `stime` of `/proc/PID/stat` are counted in this, ms. */
 const TICK_MS = 10;
 const KIB = 1024;
+
+/** One for all tests of a file. */
+let bundle: Promise<DaemonBundle> | undefined;
+afterAll(async () => (await bundle)?.[Symbol.dispose]());
 
 /** A cluster whose engine is served by the test itself, which so sees every container of every node. */
 export class FakeEngineCluster implements AsyncDisposable {
@@ -37,13 +43,14 @@ export class FakeEngineCluster implements AsyncDisposable {
 
   static async make(): Promise<FakeEngineCluster> {
     await using parts = new AsyncDisposableStack();
-    const bundle = parts.use(await DaemonBundle.make());
+    bundle ??= DaemonBundle.make();
+    const { program } = await bundle;
     const driver = new FakeDriver({ latencyMs: 2 });
     driver.addImage('test');
     const engine = parts.use(await EngineServer.start(driver));
     const settings = { queue_size: 10_000, worker_count: 4, reconcile_interval: '2s', reap_grace: '1s' };
     const cluster = parts.use(
-      new ProcessCluster({ program: bundle.program, env: { CM_TEST_ENGINE: engine.socketPath }, settings }),
+      new ProcessCluster({ program, env: { CM_TEST_ENGINE: engine.socketPath }, settings }),
     );
     return new FakeEngineCluster(driver, cluster, parts.move());
   }
@@ -82,15 +89,25 @@ export async function timeToTell(from: Member, to: Member, limitMs = TOLD_WITHIN
   return performance.now() - startedMs;
 }
 
-/** Every job has ended, and all tell the same. */
+/** Ends what runs until nothing does, and waits until all tell the same. */
 export async function untilSettled(members: readonly Member[]): Promise<void> {
   await waitFor('all jobs to end', SETTLED_WITHIN_MS, async () => {
+    await Promise.all(members.map(endRunning));
     const queues = await Promise.all(members.map((member) => member.rpc('QueueService.Stats', {})));
     return queues.every(
       ({ waiting, delayed, working, running }) => waiting + delayed + working + running === 0,
     );
   });
   await untilEqual(members, SETTLED_WITHIN_MS);
+}
+
+async function endRunning(member: Member): Promise<void> {
+  for (const { job_id } of await listJobs(member.home.port, { states: ['running'] })) {
+    await member.rpc('ContainerService.Stop', { job_id }).catch((error: unknown) => {
+      // It has ended by itself meanwhile.
+      if (!(error instanceof RpcFailure)) throw error;
+    });
+  }
 }
 
 /** All that a node tells of all jobs, but for what changes as time goes by. */
