@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -17,7 +17,7 @@ import type { FrameStream } from '../../../src/peers/libp2p/frame-stream.ts';
 import { connectedWith, type Member, untilConnected } from '../../support/cluster-processes.ts';
 import { frames, HostilePeer } from '../../support/hostile-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { figure } from '../support/seed.ts';
+import { figure, IS_FULL } from '../support/seed.ts';
 import { TempDirectory } from '../support/temp-directory.ts';
 import {
   cpuShare,
@@ -507,3 +507,24 @@ test('what a node has signed and never said shows it that its identity was copie
   expect(JSON.stringify(parts)).toContain(`two nodes run with the identity ${one.id}`);
   await peer[Symbol.asyncDispose]();
 });
+
+/** It shows when each of the two asks the others what they have heard of it; who asks whom is chance. */
+const COPY_FOUND_WITHIN_MS = 180_000;
+
+for (const count of IS_FULL ? [2, 3] : []) {
+  test(`a copied data directory in a cluster of ${count} is found out, and said`, async () => {
+    await using copied = await FakeEngineCluster.make();
+    const members = await copied.start(count);
+    const [owner, other] = members as [Member, Member];
+    await create(owner);
+    await untilSettled(members);
+    const copy = await copied.cluster.add({ bootstrap: [other.address] });
+    mkdirSync(copy.home.directory, { recursive: true });
+    cpSync(owner.home.dataDir, copy.home.dataDir, { recursive: true });
+    await copy.spawn().untilAnswering();
+    const took = await waitFor('it to be said', COPY_FOUND_WITHIN_MS, () =>
+      [...members, copy].some((member) => member.logged('two nodes run with one identity').length > 0),
+    );
+    console.log(`a copy in a cluster of ${count} was found out after ${Math.round(took)} ms`);
+  }, 240_000);
+}

@@ -1,18 +1,8 @@
-import {
-  cpSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-  closeSync,
-} from 'node:fs';
+import { cpSync, openSync, readdirSync, readFileSync, rmSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateParams, JobStatus } from '../../../src/api/wire.ts';
 import { DaemonBundle } from '../../faults/node/support/bundle.ts';
-import { IS_FULL } from '../../faults/support/seed.ts';
 import { EngineServer } from '../../faults/node/support/engine-server.ts';
 import {
   listJobs,
@@ -29,8 +19,6 @@ import { cli } from '../cli/cli-process.ts';
 const SOON_MS = 10_000;
 /** RELIABILITY G6: an owner that is gone is shown as lost after this, ms. */
 const LOST_WITHIN_MS = 25_000;
-/** It shows when each of the two asks the others what they have heard of it, every 15 to 30 s. */
-const COPY_FOUND_WITHIN_MS = 150_000;
 const CANARY = 'canary-5f1f8e2b';
 
 const SHORT = { image: 'test', arguments: ['wait', '30', 'exit', '0'] } as const satisfies CreateParams;
@@ -294,35 +282,6 @@ describe('a node of another cluster', () => {
     expect(stranger.logged(said)).toHaveLength(1);
     expect(await one.rpc('PeerService.List', {})).toEqual({ peers: [] });
   });
-});
-
-describe('a copied data directory', () => {
-  // It may take minutes: who asks whom is chance.
-  test.runIf(IS_FULL).each([2, 3])(
-    'is found out, and said, by somebody of %i',
-    async (count) => {
-      const others = await cluster.start(count);
-      const [one, two] = others as [Member, Member];
-      await create(one);
-      await untilEqual(others, SOON_MS);
-      const copy = await cluster.add({ bootstrap: [two.address] });
-      mkdirSync(copy.home.directory, { recursive: true });
-      cpSync(one.home.dataDir, copy.home.dataDir, { recursive: true });
-      await copy.spawn().untilAnswering();
-      const saying = (): Member[] =>
-        [...others, copy].filter((member) => member.logged('two nodes run with one identity').length > 0);
-      await waitFor('it to be said', COPY_FOUND_WITHIN_MS, () => saying().length > 0);
-      const [witness] = saying();
-      expect(witness?.logged('two nodes run with one identity')[0]).toMatchObject({
-        peer: one.id,
-        remedy: expect.stringContaining('identity.key') as string,
-      });
-      const { status, parts } = (await witness?.rpc('SystemService.Health', {})) ?? {};
-      expect(status).toBe('degraded');
-      expect(JSON.stringify(parts)).toContain(`two nodes run with the identity ${one.id}`);
-    },
-    180_000,
-  );
 });
 
 describe('a store that was restored from an older copy', () => {
