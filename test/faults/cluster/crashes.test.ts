@@ -73,8 +73,8 @@ async function expectRecovery(what: string, members: readonly Member[]): Promise
 }
 
 describe.each([
-  [3, figure(4, 60)],
-  [10, figure(2, 40)],
+  [3, figure(3, 60)],
+  [10, figure(1, 40)],
 ])('%i nodes under load', (count, kills) => {
   test(
     `${kills} times kill -9 of a random one, and its start`,
