@@ -114,7 +114,7 @@ export class NodePeers implements AsyncDisposable {
       telemetry: {
         connected: () => undefined,
         refused: (reason) => deps.metrics.peerRefused(reason),
-        gossip: (event) => deps.metrics.gossiped(event, 0),
+        gossip: (event) => deps.metrics.gossiped(event),
         streamRefused: () => deps.metrics.peerRefused('stream'),
       },
     });

@@ -34,8 +34,11 @@ export class PeerMetrics implements PeerTelemetry {
     this.#refused.at(reason).inc();
   }
 
-  gossiped(outcome: string, records: number): void {
+  gossiped(outcome: string): void {
     this.#messages.at(outcome).inc();
+  }
+
+  gossipTaken(records: number): void {
     this.#records.inc(records);
   }
 

@@ -1,8 +1,10 @@
 /** What the parts that deal with other nodes tell the counters: as `Telemetry` for the rest, never an id among the texts. */
 export interface PeerTelemetry {
   peerRefused(reason: string): void;
-  /** `sent`, or what became of one that came. */
-  gossiped(outcome: string, records: number): void;
+  /** A gossiped message was sent, or came and was judged. */
+  gossiped(outcome: string): void;
+  /** The records of one that was taken. */
+  gossipTaken(records: number): void;
   synced(scope: string, outcome: string, records: number, durationMs: number): void;
   replicationFault(fault: string): void;
 }

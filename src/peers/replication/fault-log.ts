@@ -77,7 +77,7 @@ export class FaultLog implements ReplicationReports {
   }
 
   onGossip(verdict: GossipVerdict, records: number): void {
-    if (verdict === 'accept') this.#deps.telemetry.gossiped('taken', records);
+    if (verdict === 'accept') this.#deps.telemetry.gossipTaken(records);
   }
 
   #note(fault: keyof typeof FAULTS, node: NodeId | undefined, facts: object = {}): void {
