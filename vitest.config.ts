@@ -26,8 +26,19 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'cluster-faults',
+          include: ['test/faults/cluster/**/*.test.ts'],
+          testTimeout: 300_000,
+          // Beside those of the integration: what they measure leaves room for a machine that has other things to do.
+          sequence: { groupOrder: 2 },
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
           name: 'faults',
-          include: ['test/faults/**/*.test.ts'],
+          include: ['test/faults/{node,store}/**/*.test.ts'],
           testTimeout: 300_000,
           sequence: { groupOrder: 3 },
           hookTimeout: 120_000,

@@ -75,7 +75,7 @@ export class PrivateEngine implements AsyncDisposable {
   spawn(): void {
     // A crash leaves it behind, and the next one may meet another process with that number.
     rmSync(this.#at('docker.pid'), { force: true });
-    this.#process = this.#run('dockerd', this.#arguments());
+    this.#process = this.#runEngine();
   }
 
   async untilUp(): Promise<void> {
@@ -131,6 +131,14 @@ export class PrivateEngine implements AsyncDisposable {
     writeFileSync(this.#at('containerd.toml'), config.join('\n'));
     this.#containerd = this.#run('containerd', ['--config', this.#at('containerd.toml')]);
     await waitFor('containerd to listen', UP_TIMEOUT_MS, () => existsSync(this.#at('containerd.sock')));
+  }
+
+  /**
+   * Apart from the machine's network, since an engine without a bridge of its own removes the one that it takes for its
+   * own from former times: that of the machine's engine.
+   */
+  #runEngine(): ChildProcess {
+    return this.#run('unshare', ['--net', 'dockerd', ...this.#arguments()]);
   }
 
   #run(program: string, args: readonly string[]): ChildProcess {

@@ -10,7 +10,7 @@ import { DaemonBundle } from './support/bundle.ts';
 import { EngineRelay } from './support/engine-relay.ts';
 import { listJobs } from './support/verdict.ts';
 
-const RESTARTS = figure(5, 50);
+const RESTARTS = figure(2, 50);
 const HANGS = figure(1, 20);
 const HANG_MS = figure(8_000, 60_000);
 /** Of one call; a hung engine is noticed within it. A slow disk must not make one that works look hung. */

@@ -9,7 +9,7 @@ import { DockerOracle } from './support/oracles.ts';
 import { CLEAN, judge, MAX_RESTARTS } from './support/verdict.ts';
 import { type Kind, Workload } from './support/workload.ts';
 
-const KILLS = figure(20, 100);
+const KILLS = figure(10, 100);
 const IN_FLIGHT = 22;
 
 const COMMANDS: Readonly<Record<Kind, string>> = {
