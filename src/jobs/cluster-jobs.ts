@@ -4,12 +4,14 @@ import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { SingleFlight } from '../kernel/single-flight.ts';
 import type { InstanceStats, LogChunk, LogsOptions } from '../runtime/driver.ts';
 import type { CallCarrier } from './carried/call-carrier.ts';
-import { CarriedJobs, isBusy } from './carried/carried-jobs.ts';
+import { CarriedJobs } from './carried/carried-jobs.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
+import { ElsewhereWaits } from './elsewhere-waits.ts';
 import { JobError } from './errors.ts';
 import { hasEnded, type Job, type JobState } from './job.ts';
-import type { JobMirror, MirroredJob } from './job-mirror.ts';
+import { MirrorCatchUp } from './mirror-catch-up.ts';
+import { snapshotOf, type JobMirror, type MirroredJob } from './job-mirror.ts';
 import type {
   EventsOptions,
   JobFilter,
@@ -21,13 +23,7 @@ import type {
 } from './jobs.ts';
 import type { Placements } from './placement/placements.ts';
 import type { JobRequest } from './spec.ts';
-import { JobWaits } from './wait.ts';
 
-/**
- * Waits that are carried to their owners at once: each takes the place of a call for minutes. Those beyond are answered when
- * the change is told of here, which is hardly later.
- */
-export const MAX_CARRIED_WAITS = 16;
 /** How long an owner may take to tell the rest of a spec before what is known here is told alone, ms. */
 const INSPECT_LIMIT_MS = 3_000;
 
@@ -56,8 +52,8 @@ export class ClusterJobs implements Jobs {
   #placements: Placements | undefined;
   readonly #clock: Clock;
   readonly #carried: CarriedJobs;
-  readonly #waits: JobWaits;
-  #carriedWaits = 0;
+  readonly #waits: ElsewhereWaits;
+  readonly #catchUp: MirrorCatchUp;
   readonly #asking = new SingleFlight<JobId, MirroredJob | undefined>();
   /** Ends what waits for other nodes: it would hold up a node that stops. */
   readonly #draining = new AbortController();
@@ -69,7 +65,8 @@ export class ClusterJobs implements Jobs {
     this.#mirror = mirror;
     this.#clock = clock;
     this.#carried = new CarriedJobs(carrier);
-    this.#waits = new JobWaits(maxWaitMs, { log: watched(mirror), clock });
+    this.#catchUp = new MirrorCatchUp({ mirror, clock });
+    this.#waits = new ElsewhereWaits(maxWaitMs, { mirror, carried: this.#carried, clock });
   }
 
   /** From now on jobs are also given to other nodes: once this node's own are known. */
@@ -143,7 +140,7 @@ export class ClusterJobs implements Jobs {
       // An end is for good, so that it holds even when its owner is gone.
       if (hasEnded(target.job)) return snapshotOf(target);
       await this.#placements?.arrival(id, options.timeoutMs, linked);
-      return this.#waitElsewhere(target, options, linked);
+      return this.#catchUp.with(await this.#waits.for(target, options, linked), linked);
     });
   }
 
@@ -151,15 +148,16 @@ export class ClusterJobs implements Jobs {
     if (this.#findOwn(id) !== undefined) return this.#own.cancel(id, options);
     return this.#carry(id, options.signal, async (target, linked) => {
       const ended = await this.#placements?.end(id, false, linked);
-      return ended === undefined
-        ? this.#carried.cancel(target, linked)
-        : snapshotOf({ ...target, job: ended });
+      if (ended !== undefined) return snapshotOf({ ...target, job: ended });
+      return this.#catchUp.with(await this.#carried.cancel(target, linked), linked);
     });
   }
 
   stop(id: JobId, options: { graceMs?: number } = {}): Promise<JobSnapshot> {
     if (this.#findOwn(id) !== undefined) return this.#own.stop(id, options);
-    return this.#carry(id, undefined, (target, linked) => this.#carried.stop(target, options, linked));
+    return this.#carry(id, undefined, async (target, linked) =>
+      this.#catchUp.with(await this.#carried.stop(target, options, linked), linked),
+    );
   }
 
   remove(id: JobId, options: { force?: boolean; signal?: AbortSignal } = {}): Promise<void> {
@@ -167,7 +165,9 @@ export class ClusterJobs implements Jobs {
     const { force = false, signal } = options;
     return this.#carry(id, signal, async (target, linked) => {
       const isEnded = force && (await this.#placements?.end(id, true, linked)) !== undefined;
-      if (!isEnded) await this.#carried.remove(target, { force }, linked);
+      if (isEnded) return;
+      await this.#carried.remove(target, { force }, linked);
+      await this.#catchUp.withRemoved(target.job, linked);
     });
   }
 
@@ -251,48 +251,6 @@ export class ClusterJobs implements Jobs {
     }
   }
 
-  /** The owner says it first; what is told of its jobs here does as well, and for any number of callers. */
-  async #waitElsewhere(
-    target: MirroredJob,
-    options: { until: 'running' | 'ended'; timeoutMs?: number },
-    signal: AbortSignal,
-  ): Promise<JobSnapshot> {
-    const { id } = target.job;
-    if (this.#mirror.find(id) === undefined) return this.#carried.wait(target, options, signal);
-    const answered = new AbortController();
-    using either = new LinkedSignal([signal, answered.signal]);
-    const told = this.#waits
-      .for(id, { ...options, signals: [either.signal] })
-      .then((job) => snapshotOf({ ...(this.#mirror.find(id) ?? target), job }));
-    const carried =
-      this.#carriedWaits < MAX_CARRIED_WAITS ? this.#carryWait(target, options, either.signal, told) : told;
-    try {
-      return await Promise.race([carried, told]);
-    } finally {
-      // The other one ends too, and what it fails with then is nobody's business.
-      for (const wait of [carried, told]) wait.catch(() => undefined);
-      answered.abort(new DOMException('it has been answered', 'AbortError'));
-    }
-  }
-
-  /** Where the owner has no place for it either, being told has to do. */
-  async #carryWait(
-    target: MirroredJob,
-    options: { until: 'running' | 'ended'; timeoutMs?: number },
-    signal: AbortSignal,
-    told: Promise<JobSnapshot>,
-  ): Promise<JobSnapshot> {
-    this.#carriedWaits += 1;
-    try {
-      return await this.#carried.wait(target, options, signal);
-    } catch (error) {
-      if (!isBusy(error)) throw error;
-      return await told;
-    } finally {
-      this.#carriedWaits -= 1;
-    }
-  }
-
   async *#logsElsewhere(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
     using linked = new LinkedSignal(this.#sources(options.signal));
     const target = this.#find(id) ?? (await this.#ask(id, linked.signal));
@@ -326,24 +284,8 @@ export class ClusterJobs implements Jobs {
   }
 }
 
-function watched(mirror: JobMirror): ConstructorParameters<typeof JobWaits>[1]['log'] {
-  return {
-    get: (id) => mirror.find(id)?.job,
-    require: (id) => {
-      const found = mirror.find(id);
-      if (found === undefined) throw notFound(id);
-      return found.job;
-    },
-    subscribe: (listener) => mirror.subscribe((event, _owner, after) => listener(event, after)),
-  };
-}
-
 function notFound(id: JobId): JobError {
   return new JobError('not_found', 'job not found', { details: { job_id: id } });
-}
-
-function snapshotOf({ job, ageMs, isLost }: MirroredJob): JobSnapshot {
-  return { job, isUnknown: false, pull: undefined, remote: { ageMs, isLost } };
 }
 
 /** The order of every list of jobs. Creation times of several nodes are told by several clocks: good enough to look at. */

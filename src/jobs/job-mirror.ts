@@ -1,6 +1,7 @@
 import type { JobId, NodeId } from '../kernel/ids.ts';
 import type { Job, JobEvent } from './job.ts';
 import type { JobQuery } from './job-store.ts';
+import type { JobSnapshot } from './jobs.ts';
 
 /** A job of another node, as its owner last told of it. Values of its `env` never leave the owner. */
 export interface MirroredJob {
@@ -9,6 +10,11 @@ export interface MirroredJob {
   readonly ageMs: number;
   /** Its owner was not heard for the lease time: nobody knows better than this record. An observation, never a state. */
   readonly isLost: boolean;
+}
+
+/** How a job of another node is shown. */
+export function snapshotOf({ job, ageMs, isLost }: MirroredJob): JobSnapshot {
+  return { job, isUnknown: false, pull: undefined, remote: { ageMs, isLost } };
 }
 
 /** What the jobs need of the mirrors of other nodes' job logs. Reads only: nobody but its owner changes a job. */

@@ -81,6 +81,7 @@ test('an owner that dies and comes back has one container as ever, and the other
   const { job_id } = await one.rpc('ContainerService.Create', spec(TALKS));
   await two.rpc('JobService.Wait', { job_id, until: 'running' });
   const [before] = await containersOf(job_id);
+  await untilEqual([one, two], PATIENCE_MS);
   await one.node.kill();
   expect(await two.rpc('ContainerService.Status', { job_id })).toEqual({ job_id, status: 'running' });
   await expect(two.rpc('ContainerService.Stop', { job_id })).rejects.toMatchObject({

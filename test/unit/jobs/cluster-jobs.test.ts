@@ -8,7 +8,7 @@ import { encodeRequest } from '../../../src/jobs/carried/requests.ts';
 import { carriedCallHandler } from '../../../src/jobs/carried/serve-calls.ts';
 import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
-import { MAX_CARRIED_WAITS } from '../../../src/jobs/cluster-jobs.ts';
+import { MAX_CARRIED_WAITS } from '../../../src/jobs/elsewhere-waits.ts';
 import type { EventsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
 import { encodeRecord } from '../../../src/jobs/record.ts';
 import { MAX_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
