@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { listJobs, type Member, untilConnected, untilEqual } from '../../support/cluster-processes.ts';
-import { IS_FULL } from '../support/seed.ts';
+import { IS_FULL } from '../../support/figure.ts';
 import { JumpingClock } from '../support/jumping-clock.ts';
 import { create, FakeEngineCluster, LONG_JOB, SHORT_JOB, timeToTell, untilSettled } from './support.ts';
 

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RpcFailure } from '../../support/node-process.ts';
 import { listJobs, type Member, untilEqual, untilRecovered } from '../../support/cluster-processes.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { figure, type SeededRandom, seededRandom } from '../support/seed.ts';
+import { figure } from '../../support/figure.ts';
+import { type SeededRandom, seededRandom } from '../support/seed.ts';
 import { create, FakeEngineCluster, LONG_JOB, SHORT_JOB, untilSettled } from './support.ts';
 
 /** RELIABILITY 4.4: all tell the same so soon after all are connected again, ms. */

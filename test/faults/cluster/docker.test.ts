@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
 import { listJobs, type Member, ProcessCluster, untilRecovered } from '../../support/cluster-processes.ts';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../../support/docker.ts';
-import { DaemonBundle } from '../node/support/bundle.ts';
-import { figure, IS_FULL, seededRandom } from '../support/seed.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { figure, IS_FULL } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
 import { create, untilSettled } from './support.ts';
 
 const EQUAL_AFTER_CONNECTION_MS = 2_000;

@@ -17,7 +17,7 @@ import type { FrameStream } from '../../../src/peers/libp2p/frame-stream.ts';
 import { connectedWith, type Member, untilConnected } from '../../support/cluster-processes.ts';
 import { frames, HostilePeer } from '../../support/hostile-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { figure, IS_FULL } from '../support/seed.ts';
+import { figure, IS_FULL } from '../../support/figure.ts';
 import { TempDirectory } from '../support/temp-directory.ts';
 import {
   cpuShare,

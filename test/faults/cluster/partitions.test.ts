@@ -8,7 +8,8 @@ import {
   untilRecovered,
 } from '../../support/cluster-processes.ts';
 import { type Cut, type NetSpace, NetSpaces } from '../support/net-space.ts';
-import { figure, seededRandom } from '../support/seed.ts';
+import { figure } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
 import { create, FakeEngineCluster, timeToTell, untilSettled } from './support.ts';
 
 /** RELIABILITY 4.4: so soon after all are connected again, and so soon after the fault has ended, ms. */

@@ -12,8 +12,8 @@ import {
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { RpcFailure } from '../../support/node-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { DaemonBundle } from '../node/support/bundle.ts';
-import { EngineServer } from '../node/support/engine-server.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 
 export const SHORT_JOB = { image: 'test', arguments: ['wait', '20', 'exit', '0'] } satisfies CreateParams;
 export const LONG_JOB = { image: 'test' } satisfies CreateParams;

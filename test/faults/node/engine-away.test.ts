@@ -5,8 +5,9 @@ import { buildTestImage, TEST_IMAGE } from '../../support/docker.ts';
 import { NodeHome, type NodeProcess } from '../../support/node-process.ts';
 import { PrivateEngine } from '../../support/private-engine.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { figure, seededRandom } from '../support/seed.ts';
-import { DaemonBundle } from './support/bundle.ts';
+import { figure } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
 import { EngineRelay } from './support/engine-relay.ts';
 import { listJobs } from './support/verdict.ts';
 

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { NodeHome } from '../../support/node-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { DaemonBundle } from './support/bundle.ts';
-import { EngineServer } from './support/engine-server.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 import { listJobs } from './support/verdict.ts';
 
 /** Beside which call of the engine, at which of its passages, and how it breaks off. */

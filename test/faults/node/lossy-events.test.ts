@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../../support/docker.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { NodeHome } from '../../support/node-process.ts';
-import { figure, seededRandom } from '../support/seed.ts';
-import { DaemonBundle } from './support/bundle.ts';
-import { EngineServer } from './support/engine-server.ts';
+import { figure } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 
 const EXITS = 500;
 /** Exits are spread over so long, so that the stream is cut in between. */

@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { httpCall, NodeHome, type NodeProcess, RpcFailure } from '../../support/node-process.ts';
 import { PATIENCE } from '../../support/patience.ts';
-import { figure, seededRandom } from '../support/seed.ts';
-import { DaemonBundle } from './support/bundle.ts';
-import { EngineServer } from './support/engine-server.ts';
+import { figure } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 import { listJobs } from './support/verdict.ts';
 
 const RESTARTS = figure(10, 200);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requirePrograms } from '../support/programs.ts';
-import { figure } from '../support/seed.ts';
+import { figure } from '../../support/figure.ts';
 import { TempDirectory } from '../support/temp-directory.ts';
 import { readAcks } from './support/acks.ts';
 import { integrityOf, openStore } from './support/open-store.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Failpoint } from '../../../src/kernel/failpoint.ts';
-import { figure, seededRandom } from '../support/seed.ts';
+import { figure } from '../../support/figure.ts';
+import { seededRandom } from '../support/seed.ts';
 import { TempDirectory } from '../support/temp-directory.ts';
 import { readAcks } from './support/acks.ts';
 import { integrityOf, openStore } from './support/open-store.ts';

@@ -1,13 +1,5 @@
 import { randomInt } from 'node:crypto';
 
-/** `FAULTS=full` asks for the full figures; otherwise the share that every test run can afford. */
-export const IS_FULL: boolean = process.env['FAULTS'] === 'full';
-
-/** The figure to reach in this run. */
-export function figure(short: number, full: number): number {
-  return IS_FULL ? full : short;
-}
-
 /** Random choices that a seed repeats. */
 export interface SeededRandom {
   readonly seed: number;

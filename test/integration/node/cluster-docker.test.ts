@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
-import { DaemonBundle } from '../../faults/node/support/bundle.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
 import { type Member, ProcessCluster, untilEqual } from '../../support/cluster-processes.ts';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../../support/docker.ts';
 import { waitFor } from '../../support/wait-for.ts';

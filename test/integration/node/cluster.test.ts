@@ -2,8 +2,8 @@ import { cpSync, openSync, readdirSync, readFileSync, rmSync, writeSync, closeSy
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateParams, JobStatus } from '../../../src/api/wire.ts';
-import { DaemonBundle } from '../../faults/node/support/bundle.ts';
-import { EngineServer } from '../../faults/node/support/engine-server.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 import {
   listJobs,
   type Member,

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
 import { childJobId, type JobId, type NodeId } from '../../../src/kernel/ids.ts';
-import { DaemonBundle } from '../../faults/node/support/bundle.ts';
-import { EngineServer } from '../../faults/node/support/engine-server.ts';
+import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { EngineServer } from '../../support/engine-server.ts';
 import { listJobs, ProcessCluster, untilConnected, type Member } from '../../support/cluster-processes.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
 import { waitFor } from '../../support/wait-for.ts';

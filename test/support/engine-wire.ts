@@ -1,4 +1,4 @@
-import type { RuntimeErrorCode } from '../../../../src/runtime/errors.ts';
+import type { RuntimeErrorCode } from '../../src/runtime/errors.ts';
 
 /** What the node in its process and the engine outside it say to each other: one JSON text a line. */
 export type WireRequest =

@@ -1,6 +1,6 @@
-import { runDaemon } from '../../../../cmd/daemon.ts';
-import { DockerDriver } from '../../../../src/runtime/docker/docker-driver.ts';
-import type { RuntimeDriver } from '../../../../src/runtime/driver.ts';
+import { runDaemon } from '../../cmd/daemon.ts';
+import { DockerDriver } from '../../src/runtime/docker/docker-driver.ts';
+import type { RuntimeDriver } from '../../src/runtime/driver.ts';
 import { EngineClient } from './engine-client.ts';
 
 /**

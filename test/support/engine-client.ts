@@ -6,8 +6,8 @@ import type {
   LogsOptions,
   PullOptions,
   RuntimeDriver,
-} from '../../../../src/runtime/driver.ts';
-import { RuntimeError } from '../../../../src/runtime/errors.ts';
+} from '../../src/runtime/driver.ts';
+import { RuntimeError } from '../../src/runtime/errors.ts';
 import type { WireAnswer } from './engine-wire.ts';
 
 type Listener = (answer: WireAnswer | undefined) => void;

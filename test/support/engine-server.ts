@@ -4,8 +4,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { RuntimeDriver } from '../../../../src/runtime/driver.ts';
-import { RuntimeError } from '../../../../src/runtime/errors.ts';
+import type { RuntimeDriver } from '../../src/runtime/driver.ts';
+import { RuntimeError } from '../../src/runtime/errors.ts';
 import type { WireAnswer, WireRequest } from './engine-wire.ts';
 
 type Calls = Record<string, (...args: unknown[]) => unknown>;
