@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
@@ -13,13 +13,12 @@ import { JobLog } from './jobs/job-log.ts';
 import { JobManager } from './jobs/job-manager.ts';
 import { ContainerSampler, countJobs } from './jobs/job-telemetry.ts';
 import { NodeDrain } from './jobs/node-drain.ts';
-import type { JobDefaults } from './jobs/plan.ts';
-import type { JobPolicy } from './jobs/policy.ts';
-import { expiryOf, type RetentionOptions } from './jobs/retention.ts';
+import { expiryOf } from './jobs/retention.ts';
 import { systemClock } from './kernel/clock.ts';
 import { CodedError, messageOf } from './kernel/errors.ts';
 import { abortable } from './kernel/single-flight.ts';
 import { SecretBox } from './kernel/secret-box.ts';
+import { apiOptionsOf, jobDefaultsOf, jobPolicyOf, retentionOf } from './node-options.ts';
 import { NodePeers, type NodePeersDependencies, type NodePeersOptions } from './node-peers.ts';
 import { loadIdentity } from './peers/identity.ts';
 import { loadMembership } from './peers/membership.ts';
@@ -131,7 +130,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       box,
       cluster: membership.clusterId,
       owner: identity.nodeId,
-      defaults: defaultsOf(config),
+      defaults: jobDefaultsOf(config),
       settleMs: config.settle_time,
       pulls: new Map(),
     };
@@ -140,7 +139,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
         workerCount: config.worker_count,
         queueSize: config.queue_size,
         maxRunning: config.max_running,
-        policy: policyOf(config),
+        policy: jobPolicyOf(config),
         retention,
         reconcileIntervalMs: config.reconcile_interval,
         reapGraceMs: config.reap_grace,
@@ -239,8 +238,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       logger.info({ waiting: jobs.queue().waiting, working: jobs.queue().working }, 'node drains');
       const graceMs = config.grace_period;
       peers?.jobs.drain();
-      await Promise.all([jobs.drain(force), api.close({ graceMs, signal: force })]);
-      await parts.disposeAsync();
+      try {
+        await Promise.all([jobs.drain(force), api.close({ graceMs, signal: force })]);
+      } finally {
+        await parts.disposeAsync();
+      }
       logger.info({}, 'node is down');
     };
     return { address, port, stop: (force) => (stopping ??= stop(force)) };
@@ -298,74 +300,6 @@ function prepareDataDir(dataDir: string): string {
     );
   }
   return dataDir;
-}
-
-function defaultsOf(config: Config): JobDefaults {
-  return {
-    memoryBytes: config['defaults.memory'],
-    cpus: config['defaults.cpu'],
-    pids: config['defaults.pids'],
-    network: config['docker.network'],
-    pull: config['docker.pull'],
-    stopTimeoutMs: config['defaults.stop_timeout'],
-    queueTimeoutMs: config['defaults.queue_timeout'],
-    pullTimeoutMs: config['docker.pull_timeout'],
-    startTimeoutMs: config['defaults.start_timeout'],
-    runTimeoutMs: config['defaults.run_timeout'],
-    retryAttempts: config['defaults.retry_attempts'],
-    retryBackoffMs: config['defaults.retry_backoff'],
-  };
-}
-
-function policyOf(config: Config): JobPolicy {
-  return {
-    networks: [config['docker.network'], 'none', ...config['policy.networks']],
-    publishAddresses: config['policy.publish_addresses'],
-    registries: config['policy.registries'],
-    maxMemoryBytes: config['policy.max_memory'],
-    maxCpus: config['policy.max_cpu'],
-    maxPids: config['policy.max_pids'],
-  };
-}
-
-function retentionOf(config: Config): RetentionOptions {
-  return {
-    keepCount: config['retention.count'],
-    keepMs: config['retention.age'],
-    tombstoneMs: config['retention.tombstones'],
-  };
-}
-
-function apiOptionsOf(config: Config): Parameters<typeof createApiServer>[0] {
-  const certFile = config['tls.cert_file'];
-  const keyFile = config['tls.key_file'];
-  const tls = certFile !== undefined && keyFile !== undefined;
-  return {
-    listenAddress: config.listen_address,
-    port: config.port,
-    ...(tls ? { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile) } } : {}),
-    access: {
-      mode: config['auth.mode'] === 'none' ? 'none' : 'token',
-      tokens: config['auth.tokens'],
-      trustedNetworks: config['auth.trusted_networks'],
-      allowedHosts: config['auth.allowed_hosts'],
-      allowedOrigins: config['auth.allowed_origins'],
-    },
-    limits: {
-      maxBodyBytes: config['limits.body'],
-      maxBatchItems: config['limits.batch'],
-      maxNesting: config['limits.nesting'],
-      maxHeaderBytes: config['limits.headers'],
-      maxHeaderCount: config['limits.header_count'],
-      maxUrlBytes: config['limits.url'],
-      headersTimeoutMs: config['limits.headers_timeout'],
-      requestTimeoutMs: config['limits.request_timeout'],
-      keepAliveTimeoutMs: config['limits.keep_alive'],
-      maxConnections: config['limits.connections'],
-      maxConnectionsPerAddress: config['limits.connections_per_address'],
-      maxStreams: config['limits.streams'],
-    },
-  };
 }
 
 function warnOfAccess(config: Config, logger: Logger): void {
