@@ -105,7 +105,6 @@ export class NodePeers implements AsyncDisposable {
           logger.warn({ file, reason }, 'mirrors set aside, they are fetched anew'),
       }),
     );
-    const incarnation = mirrorStore.nextIncarnation();
     const { startPeerNetwork } = await loading;
     const network = await startPeerNetwork(networkOptions(options), {
       clock,
@@ -128,7 +127,6 @@ export class NodePeers implements AsyncDisposable {
     const replicator = parts.use(
       new Replicator(
         {
-          incarnation,
           card: () =>
             encodeCard({ name: options.self.name, version: options.version, isDraining: deps.isDraining() }),
           isAllowed: (owner) => network.isAllowed(owner),

@@ -68,13 +68,13 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
   }
 
   /**
-   * A number greater than in any life of this node before: it follows the wall clock in case the file was lost, in ms, since a
-   * node that ends because of a damaged file may be started again, without it, within the second.
+   * It follows the wall clock in case the file was lost, in ms, since a node that ends because of a damaged file may be started
+   * again, without it, within the second.
    */
-  nextIncarnation(): number {
+  nextIncarnation(above: number): number {
     return this.#guard(() => {
       const known = this.#statements.incarnation.get() as { incarnation: number } | undefined;
-      const next = Math.max((known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs()));
+      const next = Math.max(above + 1, (known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs()));
       this.#durably(() => this.#statements.saveIncarnation.run(next));
       return next;
     });

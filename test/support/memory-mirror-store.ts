@@ -19,6 +19,7 @@ export class MemoryMirrorStore implements MirrorStore {
   readonly #wallMs: () => number;
   #forgotten: readonly ForgottenMark[] = [];
   #durable: Contents | undefined;
+  #incarnation = 0;
 
   constructor(wallMs: () => number = Date.now) {
     this.#wallMs = wallMs;
@@ -78,6 +79,11 @@ export class MemoryMirrorStore implements MirrorStore {
     this.#forgotten = marks;
   }
 
+  nextIncarnation(above: number): number {
+    this.#incarnation = Math.max(above + 1, this.#incarnation + 1, this.#wallMs());
+    return this.#incarnation;
+  }
+
   compact(beforeMs: number): void {
     for (const [owner, records] of this.#records) {
       const { epoch = 0, upTo = 0 } = this.#owners.get(owner) ?? {};
@@ -98,6 +104,7 @@ export class MemoryMirrorStore implements MirrorStore {
         new Map([...records].map(([key, record]) => [key, { ...record, storedAtMs: 0 }])),
       );
     left.#forgotten = this.#forgotten;
+    left.#incarnation = this.#incarnation;
     return left;
   }
 

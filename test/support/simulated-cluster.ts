@@ -56,14 +56,15 @@ export class SimulatedNode {
   network: VirtualNode | undefined;
   replicator: Replicator | undefined;
   readonly #cluster: SimulatedCluster;
-  #incarnation = 0;
+  /** How far its wall clock is from that of the cluster, ms. */
+  #clockErrorMs = 0;
 
   constructor(name: string, cluster: SimulatedCluster) {
     this.#cluster = cluster;
     this.signing = new SimulatedSigning(name);
     this.nodeId = this.signing.nodeIdOf(this.signing.publicKey);
-    this.log = new SimulatedLog(() => cluster.newEpoch());
-    this.store = new MemoryMirrorStore(() => cluster.clock.wallMs());
+    this.log = this.#newLog();
+    this.store = this.#newStore();
   }
 
   get isUp(): boolean {
@@ -72,10 +73,9 @@ export class SimulatedNode {
 
   start(): void {
     const { clock, network, random } = this.#cluster;
-    this.#incarnation += 1;
     this.network = network.join(this.nodeId);
     this.replicator = new Replicator(
-      { incarnation: this.#incarnation, card: () => new Uint8Array(), isAllowed: () => true },
+      { card: () => new Uint8Array(), isAllowed: () => true },
       {
         network: this.network, log: this.log, store: this.store, signing: this.signing, clock, random,
         reports: this.#reports(), inspect: () => undefined,
@@ -97,10 +97,28 @@ export class SimulatedNode {
     void replicator[Symbol.asyncDispose]();
   }
 
+  /** Nothing is left of the mirrors, nor of how many lives there were. */
+  loseMirrors(): void {
+    this.store = this.#newStore();
+  }
+
   /** The next life knows nothing of the ones before. */
-  loseStore(): void {
-    this.log = new SimulatedLog(() => this.#cluster.newEpoch());
-    this.store = new MemoryMirrorStore(() => this.#cluster.clock.wallMs());
+  loseStores(): void {
+    this.log = this.#newLog();
+    this.loseMirrors();
+  }
+
+  /** Its clock shows an earlier time from now on, before all that it once showed. */
+  setClockBack(): void {
+    this.#clockErrorMs -= 86_400_000;
+  }
+
+  #newLog(): SimulatedLog {
+    return new SimulatedLog(() => this.#cluster.newEpoch(this.#clockErrorMs));
+  }
+
+  #newStore(): MemoryMirrorStore {
+    return new MemoryMirrorStore(() => this.#cluster.clock.wallMs() + this.#clockErrorMs);
   }
 
   #reports(): ReplicationReports {
@@ -145,9 +163,10 @@ export class SimulatedCluster {
     this.nodes = Array.from({ length: options.size }, (_, index) => new SimulatedNode(`node ${index}`, this));
   }
 
-  newEpoch(): number {
+  /** Follows a clock that errs by so much, as the epochs of a node do, and is never the same twice. */
+  newEpoch(clockErrorMs: number): number {
     this.#epoch += 1_000;
-    return this.#epoch;
+    return 1_000_000_000 + this.#epoch + clockErrorMs;
   }
 
   /** A number from 0 to below `limit`. */

@@ -1,7 +1,7 @@
 import type { NodeId } from '../../kernel/ids.ts';
-import type { Statement, StatementPlace } from './statement.ts';
+import type { Statement } from './statement.ts';
 
-/** So often must a life of a node speak that a later one should have ended, before it counts as another node, not as an echo. */
+/** So often must a life of a node speak that should have ended, before it counts as another node, not as an echo. */
 const ECHOES = 3;
 
 /**
@@ -10,13 +10,6 @@ const ECHOES = 3;
  */
 export class IdentityWatch {
   readonly #echoes = new Map<NodeId, { incarnation: number; tick: number; count: number }>();
-
-  /** Whether this node's own identity speaks out of another process. `ticked`: how many statements this process has signed. */
-  isOwnCopy(owner: NodeId, statement: Statement, own: Pick<StatementPlace, 'incarnation' | 'tick'>): boolean {
-    if (statement.incarnation > own.incarnation) return true;
-    if (statement.incarnation === own.incarnation) return statement.tick > own.tick;
-    return this.isCopy(owner, statement, own.incarnation);
-  }
 
   /** Whether a statement shows a second node with the identity of `owner`, whose newest life is known to be `newest`. */
   isCopy(owner: NodeId, statement: Statement, newest: number): boolean {
@@ -31,5 +24,10 @@ export class IdentityWatch {
     known.tick = tick;
     known.count += 1;
     return known.count >= ECHOES;
+  }
+
+  /** An owner was given up: nothing is expected of it any more. */
+  forget(owner: NodeId): void {
+    this.#echoes.delete(owner);
   }
 }

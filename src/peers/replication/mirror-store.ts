@@ -63,6 +63,8 @@ export interface MirrorStore {
   forgotten(): ForgottenMark[];
   /** Takes the place of what was there. */
   saveForgotten(marks: readonly ForgottenMark[]): void;
+  /** A number of a life of this node: greater than `above`, and than all that were given out before and are remembered. */
+  nextIncarnation(above: number): number;
   /** Drops what is known of removals that were stored before, where nothing before them is missing. */
   compact(beforeMs: number): void;
 }

@@ -80,8 +80,7 @@ export class Mirror {
   /** Whether a statement can bring nothing: whatever it covers is known, and it is no newer sign of life. */
   isStale(owner: NodeId, statement: Statement): boolean {
     const state = this.#states.get(owner);
-    if (state === undefined || statement.epoch > state.epoch) return false;
-    if (isNewer(statement, state.newest)) return false;
+    if (state === undefined || statement.epoch > state.epoch || isNews(state, statement)) return false;
     return statement.epoch < state.epoch || statement.to <= state.coverage.upTo;
   }
 
@@ -97,10 +96,13 @@ export class Mirror {
     }
     const state = known ?? stateOfNew(owner, statement, signed);
     this.#states.set(owner, state);
-    if (known !== undefined && !isNewer(statement, state.newest)) return true;
+    if (known !== undefined && !isNews(known, statement)) return true;
     state.heardAtMs = Math.max(state.heardAtMs, this.#clock.monotonicMs() - ageMs);
     // It lives, but has lost what it once said: what it says now counts from its next epoch on.
-    if (isBehind(statement, state.newest)) return true;
+    if (isBehind(statement, state.newest)) {
+      state.newestBehind = statement;
+      return true;
+    }
     if (statement.incarnation > state.newest.incarnation) state.formerSigned = state.newestSigned;
     state.newest = statement;
     state.newestSigned = signed;
@@ -260,6 +262,12 @@ export class Mirror {
   #tell(owner: NodeId, record: LogRecord): void {
     for (const listener of this.#listeners) listener(owner, record);
   }
+}
+
+/** Whether an owner has not been heard to say it, nor anything later. */
+function isNews({ newest, newestBehind }: OwnerState, statement: Statement): boolean {
+  if (!isBehind(statement, newest)) return isNewer(statement, newest);
+  return newestBehind === undefined || isNewer(statement, newestBehind);
 }
 
 /** Whether an owner's log ends before what it was known to hold, or is of a life before. */

@@ -2,7 +2,7 @@ import type { NodeId } from '../../kernel/ids.ts';
 import { Coverage } from './coverage.ts';
 import type { MirrorOwner } from './mirror-store.ts';
 import { SetDigest } from './set-digest.ts';
-import { decodeStatement, type SignedStatement, type Statement } from './statement.ts';
+import { decodeStatement, type SignedStatement, type Statement, type StatementPlace } from './statement.ts';
 
 /** What this node knows of another one's log, beside the records themselves. The mirror alone changes it. */
 export interface OwnerState {
@@ -15,6 +15,8 @@ export interface OwnerState {
   newestSigned: SignedStatement;
   /** The newest of the life before. Shows an owner whose store was restored meanwhile what it has lost. */
   formerSigned: SignedStatement | undefined;
+  /** The newest that it said since it has lost what it once said, and before it knew. */
+  newestBehind: StatementPlace | undefined;
   /** Monotonic ms. */
   heardAtMs: number;
   /** When it was last written down, monotonic ms. */
@@ -34,6 +36,7 @@ export function stateOfNew(owner: NodeId, statement: Statement, signed: SignedSt
     newest: statement,
     newestSigned: signed,
     formerSigned: undefined,
+    newestBehind: undefined,
     heardAtMs: Number.NEGATIVE_INFINITY,
     savedAtMs: Number.NEGATIVE_INFINITY,
     recordCount: 0,
@@ -56,6 +59,7 @@ export function stateOf(
     newest: decodeStatement(row.newest.bytes),
     newestSigned: row.newest,
     formerSigned: row.former,
+    newestBehind: undefined,
     heardAtMs: now.monotonicMs - ageMs,
     savedAtMs: now.monotonicMs,
     recordCount,

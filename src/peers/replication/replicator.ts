@@ -39,8 +39,6 @@ export interface ReplicationReports extends MirrorReports {
 }
 
 export interface ReplicatorOptions {
-  /** Greater than in any life of this node before. */
-  readonly incarnation: number;
   readonly card: () => Uint8Array;
   /** Whether an owner may be a member at all. */
   readonly isAllowed: (owner: NodeId) => boolean;
@@ -93,7 +91,8 @@ export class Replicator implements AsyncDisposable {
       save: (marks) => store.saveForgotten(marks),
       nowMs: clock.wallMs(),
     });
-    this.#voice = new Voice(options, { log, signing });
+    const nextLife = (above: number): number => store.nextIncarnation(above);
+    this.#voice = new Voice({ incarnation: nextLife(0), card: options.card }, { log, signing });
     const publish = (message: Uint8Array): void => network.publish(message);
     const listeners = (): number => network.connected().length;
     this.#publisher = new Publisher({ log, voice: this.#voice, clock, publish, listeners });
@@ -120,9 +119,10 @@ export class Replicator implements AsyncDisposable {
       signing,
       watch: this.#watch,
       clock,
+      nextLife,
       onCopied: () => reports.onCopiedIdentity(network.nodeId),
       onBehind: (epoch) => reports.onBehind(epoch),
-      onOpened: () => this.announce(),
+      onBegun: () => this.announce(),
     });
   }
 
@@ -179,19 +179,19 @@ export class Replicator implements AsyncDisposable {
     const { signing, network, inspect } = this.#deps;
     const owner = signing.nodeIdOf(statement.owner);
     if (owner === network.nodeId) {
-      this.#past.hear(statement, signed);
+      // Nobody gossips what was said long ago.
+      this.#past.hear(statement, signed, 0);
       return 'ignore';
     }
     if (!this.#isWanted(owner, statement)) return 'ignore';
-    const isBehind = this.mirror.isBehind(owner, statement);
-    if (!isBehind && this.mirror.isStale(owner, statement)) {
+    if (this.mirror.isStale(owner, statement)) {
       this.#watchForCopy(owner, statement, signed);
       return 'ignore';
     }
     const proofs = proveAll(batch, signing);
     for (const record of records) inspect(record);
     if (!this.mirror.hear(owner, statement, signed)) return 'ignore';
-    if (isBehind) {
+    if (this.mirror.isBehind(owner, statement)) {
       // Asking it shows it what it has lost.
       this.#pulls.ask(network.connected().includes(owner) ? owner : from, 'all');
       return 'accept';
@@ -229,7 +229,7 @@ export class Replicator implements AsyncDisposable {
     const deps = { log, voice: this.#voice, mirror: this.mirror, store, signing, clock };
     if (asked.kind === 'locate') return serveLocate(asked.key, stream, deps);
     this.#past.show(asked.evidence);
-    if (asked.isInDoubt) this.#past.doubt();
+    if (asked.isInDoubt) this.#past.doubt(asked.evidence);
     // What is said from here on is said in the new epoch.
     await this.#past.settled();
     for (const mark of asked.forgotten) this.#heedForgotten(mark, from);
@@ -314,7 +314,8 @@ export class Replicator implements AsyncDisposable {
     const { network, signing, inspect, clock } = this.#deps;
     using limited = new LinkedSignal([signal], { clock, limitMs: PULL_TIMEOUT_MS });
     const isWanted = (owner: NodeId, statement: Statement): boolean => this.#isWanted(owner, statement);
-    const onOwn = (statement: Statement, signed: SignedStatement): void => this.#past.hear(statement, signed);
+    const onOwn = (statement: Statement, signed: SignedStatement, ageMs: number): void =>
+      this.#past.hear(statement, signed, ageMs);
     const deps = { network, mirror: this.mirror, signing, inspect, isWanted, onOwn };
     return (await request(peer, message, limited.signal, deps)).records;
   }

@@ -24,8 +24,8 @@ export interface SyncClientDependencies {
   readonly inspect: (record: LogRecord) => void;
   /** Whether an owner's log is mirrored at all. */
   readonly isWanted: (owner: NodeId, statement: Statement) => boolean;
-  /** Told of the newest that the peer has heard in this node's own name. */
-  readonly onOwn: (statement: Statement, signed: SignedStatement) => void;
+  /** Told of the newest that the peer has heard in this node's own name, and how long ago it says that was. */
+  readonly onOwn: (statement: Statement, signed: SignedStatement, ageMs: number) => void;
 }
 
 /** An owner's log as it is being delivered. */
@@ -134,7 +134,7 @@ class Answer {
     const statement = this.#checkedStatement(newest, publicKey);
     const owner = this.#deps.signing.nodeIdOf(publicKey);
     this.#transfer = undefined;
-    if (owner === this.#deps.network.nodeId) return this.#deps.onOwn(statement, newest);
+    if (owner === this.#deps.network.nodeId) return this.#deps.onOwn(statement, newest, ageMs);
     if (!this.#deps.isWanted(owner, statement)) return;
     if (!this.#deps.mirror.hear(owner, statement, newest, ageMs)) return;
     this.#transfer = this.#newTransfer(statement, false);

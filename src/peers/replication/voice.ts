@@ -3,10 +3,10 @@ import { signBatch } from './batch.ts';
 import type { Span } from './coverage.ts';
 import type { OwnChange, OwnLog } from './own-log.ts';
 import { SetDigest } from './set-digest.ts';
-import type { SignedStatement } from './statement.ts';
+import type { SignedStatement, StatementPlace } from './statement.ts';
 
 export interface VoiceOptions {
-  /** Greater than in any life of this node before. */
+  /** Which life of this node it speaks for; greater than any before that is remembered here. */
   readonly incarnation: number;
   /** What the node tells of itself; at most `MAX_CARD_BYTES`. */
   readonly card: () => Uint8Array;
@@ -17,17 +17,21 @@ const MAX_PUT_OFF = 4096;
 
 /** Speaks for this node's own log: signs what it says of itself, each statement at a place of its own. */
 export class Voice implements Disposable {
-  readonly #options: VoiceOptions;
+  readonly #card: () => Uint8Array;
   readonly #log: OwnLog;
   readonly #signing: Signing;
   readonly #digest = new SetDigest();
   readonly #subscription: Disposable;
   /** By key: the record that the digest still counts, and the one that it should. */
   readonly #putOff = new Map<string, { before: number | undefined; after: number | undefined }>();
+  /** By life: the last statement that this process has signed in it. */
+  readonly #said = new Map<number, number>();
+  #incarnation: number;
   #tick = 0;
 
   constructor(options: VoiceOptions, deps: { log: OwnLog; signing: Signing }) {
-    this.#options = options;
+    this.#card = options.card;
+    this.#incarnation = options.incarnation;
     this.#log = deps.log;
     this.#signing = deps.signing;
     for (const { key, seq } of deps.log.live()) this.#digest.add(key, seq);
@@ -35,12 +39,17 @@ export class Voice implements Disposable {
   }
 
   get incarnation(): number {
-    return this.#options.incarnation;
+    return this.#incarnation;
   }
 
-  /** Of the last statement. */
-  get tick(): number {
-    return this.#tick;
+  /** Goes on as a later life, so that what was signed in those before is older than what is said from now on. */
+  beginLife(incarnation: number): void {
+    this.#incarnation = incarnation;
+  }
+
+  /** Whether this process has signed the statement at that place. */
+  hasSaid({ incarnation, tick }: Pick<StatementPlace, 'incarnation' | 'tick'>): boolean {
+    return tick <= (this.#said.get(incarnation) ?? 0);
   }
 
   /** Signs that the records `leaves` are all that still counts of the changes in `span`. */
@@ -48,9 +57,9 @@ export class Voice implements Disposable {
     this.#settle();
     const { epoch, head, floor } = this.#log;
     this.#tick += 1;
-    const { incarnation, card } = this.#options;
-    const place = { epoch, incarnation, tick: this.#tick };
-    const draft = { ...place, ...span, head, floor, digest: this.#digest.bytes(), card: card() };
+    this.#said.set(this.#incarnation, this.#tick);
+    const place = { epoch, incarnation: this.#incarnation, tick: this.#tick };
+    const draft = { ...place, ...span, head, floor, digest: this.#digest.bytes(), card: this.#card() };
     return signBatch(draft, leaves, this.#signing);
   }
 

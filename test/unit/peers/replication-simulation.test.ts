@@ -76,9 +76,13 @@ async function run(cluster: SimulatedCluster, steps: number, seen: Record<string
     lose: () => {
       const node = cluster.pick(cluster.nodes);
       node.crash();
-      node.loseStore();
+      if (cluster.random() < 0.5) node.setClockBack();
+      if (cluster.random() < 0.5) node.loseMirrors();
+      else {
+        node.loseStores();
+        backups.delete(node);
+      }
       node.start();
-      backups.delete(node);
       seen['losses'] = (seen['losses'] ?? 0) + 1;
     },
   };
@@ -98,5 +102,7 @@ async function run(cluster: SimulatedCluster, steps: number, seen: Record<string
     (seen['mismatches'] ?? 0) + cluster.nodes.reduce((sum, node) => sum + node.counts.onMismatch, 0);
   const violations = cluster.nodes.flatMap((node) => node.violations);
   if (violations.length > 0) throw new Error(`violations among honest nodes: ${violations.join('; ')}`);
+  const copies = cluster.nodes.reduce((sum, node) => sum + node.counts.onCopiedIdentity, 0);
+  if (copies > 0) throw new Error(`a node was taken for a copy ${copies} times`);
   cluster.crashAll();
 }

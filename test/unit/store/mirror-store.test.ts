@@ -34,10 +34,10 @@ const PAGE_BYTES = 4096;
 describe('the mirror on disk', () => {
   it('counts the lives of the node, also when the clock was set back', () => {
     using home = new Home();
-    const first = home.open(() => 5_000_000).store.nextIncarnation();
+    const first = home.open(() => 5_000_000).store.nextIncarnation(0);
     expect(first).toBe(5_000_000);
-    expect(home.open(() => 1_000).store.nextIncarnation()).toBe(5_000_001);
-    expect(home.open(() => 9_000_000).store.nextIncarnation()).toBe(9_000_000);
+    expect(home.open(() => 1_000).store.nextIncarnation(0)).toBe(5_000_001);
+    expect(home.open(() => 9_000_000).store.nextIncarnation(0)).toBe(9_000_000);
   });
 
   it('lists what is there, newest first, by what its body says', () => {
@@ -91,7 +91,7 @@ describe('the mirror on disk', () => {
       writeFileSync(file, broken);
       const live = (): void => {
         const { store } = home.open();
-        store.nextIncarnation();
+        store.nextIncarnation(0);
         for (const { owner } of store.owners()) expect(store.count(owner)).toBeLessThanOrEqual(200);
         store.write({ owner: OWNER, put: [recordOf('1000', 'b1')], drop: [] }, true);
         expect(store.record(OWNER.owner, '1000')?.seq).toBe(1_000);
