@@ -13,7 +13,7 @@ import {
   PeerCallError,
 } from './call-frames.ts';
 import { CallPlaces } from './call-places.ts';
-import { PeerError } from './errors.ts';
+import { unreachable, type PeerError } from './errors.ts';
 import type { PeerNetwork, PeerStream } from './network.ts';
 import { ReplyWriter } from './reply-writer.ts';
 import { SilenceWatch } from './silence-watch.ts';
@@ -171,17 +171,10 @@ function busy(): PeerCallError {
 }
 
 function silent(peer: NodeId): PeerError {
-  return new PeerError('peer_unreachable', `node ${peer} was not heard for ${MAX_SILENCE_MS} ms`, {
-    details: { node: peer },
-    retryable: true,
-  });
+  return unreachable(peer, `was not heard for ${MAX_SILENCE_MS} ms`);
 }
 
 function brokenOff(peer: NodeId, cause?: unknown): PeerError {
   const why = cause === undefined ? '' : `: ${messageOf(cause)}`;
-  return new PeerError('peer_unreachable', `the connection to node ${peer} broke off${why}`, {
-    cause,
-    details: { node: peer },
-    retryable: true,
-  });
+  return unreachable(peer, `broke off before its answer was whole${why}`, cause);
 }

@@ -1,4 +1,5 @@
 import { CodedError } from '../kernel/errors.ts';
+import type { NodeId } from '../kernel/ids.ts';
 
 /** Each code with what it means. */
 export const PEER_ERROR_CODES = {
@@ -11,4 +12,13 @@ export type PeerErrorCode = keyof typeof PEER_ERROR_CODES;
 
 export class PeerError extends CodedError<PeerErrorCode> {
   override readonly name = 'PeerError';
+}
+
+/** `why` as the end of a sentence. It may be reached at another time. */
+export function unreachable(node: NodeId, why: string, cause?: unknown): PeerError {
+  return new PeerError('peer_unreachable', `node ${node} ${why}`, {
+    cause,
+    details: { node },
+    retryable: true,
+  });
 }

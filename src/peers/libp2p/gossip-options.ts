@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { StrictNoSign, type GossipsubOpts, type Message } from '@libp2p/gossipsub';
+import { MAX_GOSSIP_BYTES } from '../network.ts';
 
 /** Longest thing that one peer tells another at once: three messages of the greatest length, and what is said about them. */
 const MAX_RPC_BYTES = 256 * 1024;
@@ -16,8 +17,11 @@ const MAX_GOSSIP_STREAMS = 4;
  * in its owner's log, and 120 s of a flood would fill the memory.
  */
 const SEEN_MS = 30_000;
-/** Smaller messages cost less than the notice that they are not wanted. */
-const MIN_UNWANTED_BYTES = 4 * 1024;
+/**
+ * A notice that a message is not wanted goes to the whole mesh, and saves nothing between nodes that were all told directly: only for
+ * the longest, which members may have to pass on, it is less than what it may save.
+ */
+const MIN_UNWANTED_BYTES = MAX_GOSSIP_BYTES / 2;
 const MESSAGE_ID_BYTES = 20;
 
 /** The one topic of a cluster. */

@@ -11,7 +11,8 @@ import { TokenBucket } from './token-bucket.ts';
  * there are, the fewer each of them sends. What is beyond is dropped unread, and costs no signature's check.
  */
 export const MESSAGES_PER_PEER = { perSecond: 500, burst: 1_000 } as const;
-const BYTES_PER_PEER = { perSecond: 16 * 1024 * 1024, burst: 16 * 1024 * 1024 } as const;
+/** The same ten nodes send one MiB, of a thousand records; what a record costs is told by its bytes better than by its message. */
+export const BYTES_PER_PEER = { perSecond: 4 * 1024 * 1024, burst: 8 * 1024 * 1024 } as const;
 
 /** What becomes of a message: sent by us, judged, or dropped since its sender sends too many. */
 export type GossipEvent = 'sent' | GossipVerdict | 'limited';
@@ -31,6 +32,13 @@ interface ReceivedRpc {
   messages: { readonly topic?: string; readonly data?: Uint8Array }[];
 }
 
+interface HeardPeer {
+  readonly messages: TokenBucket;
+  readonly bytes: TokenBucket;
+  /** Monotonic ms. */
+  lastMs: number;
+}
+
 export interface GossipDependencies {
   readonly clock: Clock;
   readonly topic: string;
@@ -43,7 +51,7 @@ export interface GossipDependencies {
 export class Gossip {
   readonly #sub: GossipSub & GossipSubInside;
   readonly #deps: GossipDependencies;
-  readonly #buckets = new Map<string, { readonly messages: TokenBucket; readonly bytes: TokenBucket }>();
+  readonly #heard = new Map<NodeId, HeardPeer>();
   #judge: (message: Uint8Array, from: NodeId) => GossipVerdict = () => 'ignore';
 
   constructor(sub: GossipSub, deps: GossipDependencies) {
@@ -83,12 +91,17 @@ export class Gossip {
     return this.#sub.streamsOutbound.has(peer);
   }
 
+  /** When the peer last said anything, monotonic ms. */
+  heardAtMs(peer: NodeId): number | undefined {
+    return this.#heard.get(peer)?.lastMs;
+  }
+
+  /** To be told of each member that has gone. */
   forget(peer: NodeId): void {
-    this.#buckets.delete(peer);
+    this.#heard.delete(peer);
   }
 
   #verdictOf(message: Uint8Array, from: NodeId): GossipVerdict {
-    if (!this.#deps.isMember(from)) return 'ignore';
     return message.length > MAX_GOSSIP_BYTES ? 'reject' : this.#judge(message, from);
   }
 
@@ -99,28 +112,32 @@ export class Gossip {
   #limitReceived(): void {
     const receive = this.#sub.handleReceivedRpc.bind(this.#sub);
     this.#sub.handleReceivedRpc = (from, rpc) => {
-      rpc.messages = rpc.messages.filter(({ data }) => this.#isWithinLimit(from, data?.length ?? 0));
+      const peer = from.toString() as NodeId;
+      // Only members are remembered, who are forgotten when they go.
+      const heard = this.#deps.isMember(peer) ? this.#heardOf(peer) : undefined;
+      if (heard !== undefined) heard.lastMs = this.#deps.clock.monotonicMs();
+      rpc.messages = rpc.messages.filter(({ data }) => this.#isWithinLimit(heard, data?.length ?? 0));
       return receive(from, rpc);
     };
   }
 
-  #isWithinLimit(from: PeerId, bytes: number): boolean {
-    const buckets = this.#bucketsOf(from.toString());
-    if (buckets.messages.take(1) && buckets.bytes.take(bytes)) return true;
+  #isWithinLimit(heard: HeardPeer | undefined, bytes: number): boolean {
+    if (heard === undefined) return false;
+    if (heard.messages.take(1) && heard.bytes.take(bytes)) return true;
     this.#deps.onEvent('limited');
     return false;
   }
 
-  #bucketsOf(peer: string) {
-    let buckets = this.#buckets.get(peer);
-    if (buckets === undefined) {
-      const { clock } = this.#deps;
-      buckets = {
-        messages: new TokenBucket(MESSAGES_PER_PEER, clock),
-        bytes: new TokenBucket(BYTES_PER_PEER, clock),
-      };
-      this.#buckets.set(peer, buckets);
-    }
-    return buckets;
+  #heardOf(peer: NodeId): HeardPeer {
+    const known = this.#heard.get(peer);
+    if (known !== undefined) return known;
+    const { clock } = this.#deps;
+    const heard: HeardPeer = {
+      messages: new TokenBucket(MESSAGES_PER_PEER, clock),
+      bytes: new TokenBucket(BYTES_PER_PEER, clock),
+      lastMs: clock.monotonicMs(),
+    };
+    this.#heard.set(peer, heard);
+    return heard;
   }
 }

@@ -21,27 +21,20 @@ import {
   MAX_PARALLEL_DIALS,
   MAX_PING_STREAMS,
   MAX_STREAMS,
-  PING_INTERVAL_MS,
-  PING_LIMIT_MS,
   STREAM_OPEN_LIMIT_MS,
   STREAM_READ_BYTES,
   STREAM_WRITE_BYTES,
   TCP_BACKLOG,
   TCP_KEEP_ALIVE_MS,
 } from './limits.ts';
+import type { MemberOptions } from './options.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { WatchedEncrypter, WatchedTransport, type UpgradeWatch } from './watched-upgrades.ts';
 
-export interface HostOptions {
-  readonly identity: Identity;
-  readonly clusterKey: Uint8Array;
-  readonly clusterId: string;
+export interface HostOptions extends MemberOptions {
   readonly topic: string;
   /** Multiaddrs. */
   readonly listen: readonly string[];
-  readonly announce: readonly string[];
-  readonly maxConnections: number;
-  readonly agent: string;
   readonly gater: ConnectionGater;
   readonly watch: UpgradeWatch;
   /** Told of peers on the local network; without it nobody is looked for there. */
@@ -87,11 +80,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
       addressSorter: () => 0,
       reconnectRetries: 0,
     },
-    connectionMonitor: {
-      pingInterval: PING_INTERVAL_MS,
-      pingTimeout: { minTimeout: PING_LIMIT_MS, maxTimeout: PING_LIMIT_MS },
-      abortConnectionOnPingFailure: true,
-    },
+    // `DeadConnections` costs less.
+    connectionMonitor: { enabled: false },
     services: {
       identify: identify(),
       ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
@@ -115,7 +105,7 @@ function libp2pKey({ seed, nodeId }: Identity): PrivateKey {
 }
 
 const YAMUX_OPTIONS = {
-  // The connection monitor pings already.
+  // `DeadConnections` pings already.
   enableKeepAlive: false,
   maxInboundStreams: MAX_STREAMS,
   maxOutboundStreams: MAX_STREAMS,

@@ -1,17 +1,16 @@
 import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/errors.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
 import { SingleFlight } from '../../kernel/single-flight.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import { PeerError } from '../errors.ts';
-import type { Identity } from '../identity.ts';
+import { unreachable } from '../errors.ts';
 import type { GossipVerdict, PeerNetwork, PeerStream, StreamProtocol } from '../network.ts';
 import type { PeerBook } from '../peer-book.ts';
-import { addressesOfPeer, listenMultiaddr, reachable, splitAddress, resolved } from './addresses.ts';
+import { addressesOfPeer, listenMultiaddr, reachable, splitAddress } from './addresses.ts';
+import { DeadConnections } from './dead-connections.ts';
+import { Dialer } from './dialer.ts';
 import { gossipTopic } from './gossip-options.ts';
 import { GossipWatch } from './gossip-watch.ts';
 import { Gossip, type GossipEvent } from './gossip.ts';
@@ -19,40 +18,16 @@ import { createHost, type Host } from './host.ts';
 import { Introductions } from './introductions.ts';
 import { MAX_STREAMS, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
 import { Members } from './members.ts';
+import type { PeerNetworkOptions } from './options.ts';
 import { PeerGate } from './peer-gate.ts';
+import { ping } from './ping.ts';
 import { Redialer } from './redialer.ts';
 import { Refusals, type RefusalReason } from './refusals.ts';
 import { Streams, type StreamHandler } from './streams.ts';
 import { refusalOf, type UpgradeWatch } from './watched-upgrades.ts';
 
-export interface PeerNetworkOptions {
-  readonly identity: Identity;
-  /** 32 bytes; the key of the private network is derived from it. */
-  readonly clusterKey: Uint8Array;
-  readonly clusterId: string;
-  /** A name or an address. */
-  readonly listenAddress: string;
-  /** 0 is any that is free. */
-  readonly port: number;
-  /** Multiaddrs to tell others in place of those listened on. */
-  readonly announce: readonly string[];
-  /** Multiaddrs of peers to connect with, with or without the peer's id. */
-  readonly bootstrap: readonly string[];
-  /** Whether to look for peers on the local network. */
-  readonly mdns: boolean;
-  /** Who may connect; everybody with the cluster's key when it is empty. */
-  readonly allow: readonly NodeId[];
-  readonly maxConnections: number;
-  /** Every node speaks it; a peer that speaks no version of the same major number is refused. */
-  readonly protocol: StreamProtocol;
-  /** What this node calls itself to its peers. */
-  readonly agent: string;
-}
-
 /** Counts what happens. */
 export interface PeerNetworkTelemetry {
-  /** How many peers are connected now. */
-  connected(count: number): void;
   refused(reason: RefusalReason): void;
   gossip(event: GossipEvent): void;
   streamRefused(protocol: string): void;
@@ -97,14 +72,13 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   readonly #redialer: Redialer;
   readonly #streams: Streams;
   readonly #pings = new SingleFlight<NodeId, number>();
-  /** Addresses that are dialled for whoever is there, and who was found there that is connected already. */
-  readonly #seeking = new Map<string, NodeId | undefined>();
+  /** What runs beside the host. */
+  readonly #parts = new DisposableStack();
   readonly #listeners = new Set<(peer: NodeId, isConnected: boolean) => void>();
   /** Addresses of those that have proved to hold the key, while their connection is being made. */
   readonly #reached = new Set<string>();
   #host!: Host;
   #gossip!: Gossip;
-  #watch: Disposable | undefined;
   #introductions: Introductions | undefined;
   #port = 0;
   #listenError: Error | undefined;
@@ -123,18 +97,22 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       onAdmitted: (peer, identity) => this.#onAdmitted(peer, identity),
       onChange: (peer, isConnected) => this.#onChange(peer, isConnected),
     });
+    const dialer = new Dialer({
+      clock,
+      dial: (addresses) => this.#host.dial(addresses),
+      admission: (connection) => this.#members.admission(connection),
+      isConnected: (peer) => this.#members.isConnected(peer),
+    });
     this.#gate = new PeerGate(options.allow, {
       nodeId: this.nodeId,
       refusals: this.#refusals,
       connectionsOf: (peer) => this.#members.openConnectionsOf(peer),
       ageMs: (connection) => this.#members.ageMs(connection),
-      onFoundAgain: (peer, address) => {
-        if (this.#seeking.has(address)) this.#seeking.set(address, peer);
-      },
+      onFoundAgain: (peer, address) => dialer.foundAgain(peer, address),
     });
     this.#redialer = new Redialer({
       clock,
-      dial: (addresses, peer) => this.#dial(addresses, peer),
+      dial: (addresses, peer) => dialer.dial(addresses, peer),
       isConnected: (peer) => this.#members.isConnected(peer),
       isWanted: (peer) => this.#gate.isAllowed(peer) && this.connected().length < options.maxConnections,
     });
@@ -154,8 +132,14 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   /** For `startPeerNetwork`. */
   static async start(options: PeerNetworkOptions, deps: PeerNetworkDependencies): Promise<Libp2pNetwork> {
     const network = new Libp2pNetwork(options, deps);
-    await network.#start();
-    return network;
+    await network.#makeHost();
+    try {
+      await network.#start();
+      return network;
+    } catch (error) {
+      await network[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   connected(): readonly NodeId[] {
@@ -236,40 +220,40 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     return this.#stopped;
   }
 
-  async #start(): Promise<void> {
-    const { identity, clusterKey, clusterId, announce, agent, maxConnections, mdns } = this.#options;
+  async #makeHost(): Promise<void> {
+    const { clusterId, listenAddress, port, mdns } = this.#options;
+    const { clock, telemetry } = this.#deps;
     const topic = gossipTopic(clusterId);
-    const targets = this.#options.bootstrap.map(splitAddress);
     this.#host = await createHost({
-      identity,
-      clusterKey,
-      clusterId,
+      ...this.#options,
       topic,
-      listen: [await listenMultiaddr(this.#options.listenAddress, this.#options.port)],
-      announce,
-      maxConnections,
-      agent,
+      listen: [await listenMultiaddr(listenAddress, port)],
       gater: this.#gate.gater,
       watch: this.#upgradeWatch(),
       onFound: mdns ? (found) => this.#onFound(found) : undefined,
     });
-    const { clock, telemetry } = this.#deps;
     this.#gossip = new Gossip(this.#host.services.gossip, {
       clock,
       topic,
       isMember: (peer) => this.#members.isConnected(peer),
       onEvent: (event) => telemetry.gossip(event),
     });
+  }
+
+  async #start(): Promise<void> {
+    const targets = this.#options.bootstrap.map(splitAddress);
     this.#host.addEventListener('connection:open', ({ detail }) => this.#members.opened(detail));
     this.#host.addEventListener('peer:identify', ({ detail }) => this.#members.identified(detail));
     this.#host.addEventListener('connection:close', ({ detail }) => this.#members.closed(detail));
     await this.#streams.announce(this.#options.protocol);
-    this.#introductions = this.#introduce();
+    this.#introductions = this.#parts.use(this.#introduce());
     await this.#listen();
     this.#gossip.subscribe();
-    this.#watch = this.#watchGossip();
+    this.#parts.use(this.#watchGossip());
+    this.#parts.use(this.#watchConnections());
     for (const { peer, addresses } of this.#deps.book.entries()) this.#redialer.addPeer(peer, addresses);
-    for (const { peer, address } of targets) this.#lookFor(peer, address);
+    for (const { peer, address } of targets)
+      this.#redialer.addConfigured(peer as NodeId | undefined, address);
   }
 
   async #listen(): Promise<void> {
@@ -303,6 +287,16 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     };
   }
 
+  #watchConnections(): Disposable {
+    return new DeadConnections({
+      clock: this.#deps.clock,
+      connected: () => this.connected(),
+      connectionsOf: (peer) => this.#members.connectionsOf(peer),
+      heardAtMs: (peer) => this.#gossip.heardAtMs(peer),
+      ping,
+    });
+  }
+
   #watchGossip(): Disposable {
     return new GossipWatch({
       clock: this.#deps.clock,
@@ -322,20 +316,13 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       known: () => this.#deps.book.entries().filter(({ peer }) => this.#members.isConnected(peer)),
       open: (peer, protocol, signal) => this.open(peer, protocol, signal),
       handle: (protocol, handler) => this.handle(protocol, handler),
-      onIntroduced: ({ peer, addresses }) => this.#redialer.addHearsay(peer, addresses),
+      onIntroduced: ({ peer, addresses }) => this.#redialer.addHearsay('introduced', peer, addresses),
     });
   }
 
-  #lookFor(peer: string | undefined, address: string): void {
-    if (peer === undefined) this.#redialer.addAddress(address);
-    else this.#redialer.addPeer(peer as NodeId, [address]);
-  }
-
   #onFound({ id, multiaddrs }: PeerInfo): void {
-    this.#redialer.addHearsay(
-      id.toString() as NodeId,
-      multiaddrs.map((address) => splitAddress(address.toString()).address),
-    );
+    const addresses = multiaddrs.map((address) => splitAddress(address.toString()).address);
+    this.#redialer.addHearsay('found', id.toString() as NodeId, addresses);
   }
 
   #onAdmitted(peer: NodeId, { connection, listenAddrs }: IdentifyResult): void {
@@ -351,7 +338,6 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
 
   #onChange(peer: NodeId, isConnected: boolean): void {
     if (this.#stopped !== undefined) return;
-    this.#deps.telemetry.connected(this.connected().length);
     this.#deps.logger.info({ peer }, isConnected ? 'peer connected' : 'peer disconnected');
     if (isConnected) {
       this.#redialer.connected(peer);
@@ -364,53 +350,20 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     for (const listener of this.#listeners) listener(peer, isConnected);
   }
 
-  async #dial(addresses: readonly string[], peer: NodeId | undefined): Promise<NodeId> {
-    if (peer === undefined) return await this.#dialWhoever(addresses);
-    return await this.#connect(addresses.map((address) => `${address}/p2p/${peer}`));
-  }
-
-  /** Resolves also with who was connected before: from then on the address is known to be theirs, and left to them. */
-  async #dialWhoever(addresses: readonly string[]): Promise<NodeId> {
-    const resolvedAddresses = (await Promise.all(addresses.map(resolved))).flat();
-    for (const address of resolvedAddresses) this.#seeking.set(address, undefined);
-    try {
-      return await this.#connect(resolvedAddresses);
-    } catch (error) {
-      const found = resolvedAddresses.map((address) => this.#seeking.get(address));
-      const connected = found.find((peer) => peer !== undefined && this.#members.isConnected(peer));
-      if (connected === undefined) throw error;
-      return connected;
-    } finally {
-      for (const address of resolvedAddresses) this.#seeking.delete(address);
-    }
-  }
-
-  async #connect(addresses: readonly string[]): Promise<NodeId> {
-    const connection = await this.#host.dial(addresses.map((address) => multiaddr(address)));
-    await this.#members.admission(connection);
-    return connection.remotePeer.toString() as NodeId;
-  }
-
   async #ping(peer: NodeId, signal: AbortSignal): Promise<number> {
-    const unreachable = (why: string, cause?: unknown) =>
-      new PeerError('peer_unreachable', `node ${peer} cannot be reached: ${why}`, {
-        cause,
-        details: { node: peer },
-        retryable: true,
-      });
-    if (!this.#members.isConnected(peer)) throw unreachable('it is not connected');
+    const [connection] = this.#members.connectionsOf(peer);
+    if (connection === undefined) throw unreachable(peer, 'is not connected');
     using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: PING_LIMIT_MS });
     try {
-      return await this.#host.services.ping.ping(peerIdFromString(peer), { signal: limited.signal });
+      return await ping(connection, limited.signal);
     } catch (error) {
-      throw unreachable(messageOf(error), error);
+      throw unreachable(peer, `cannot be reached: ${messageOf(error)}`, error);
     }
   }
 
   async #stop(): Promise<void> {
     this.#listeners.clear();
-    this.#watch?.[Symbol.dispose]();
-    this.#introductions?.[Symbol.dispose]();
+    this.#parts.dispose();
     this.#redialer.stop();
     this.#streams.stop();
     // libp2p stays `stopping` for ever when one of its parts fails to stop: nobody waits for that.

@@ -23,6 +23,8 @@ export const INBOUND_UPGRADE_LIMIT_MS = 5_000;
 export const MAX_CONNECTIONS_PER_PEER = 2;
 
 export const DIAL_LIMIT_MS = 5_000;
+/** Until a name has become addresses. */
+export const RESOLVE_LIMIT_MS = 3_000;
 /** One address of several; what is black-holed must not use up the time of those behind it. */
 export const ADDRESS_DIAL_LIMIT_MS = 3_000;
 /** Peers dialled at once: a peer behind a dropped route holds its place for the whole limit, and living ones wait for it. */
@@ -37,13 +39,9 @@ export const STREAM_IDLE_LIMIT_MS = 60_000;
 
 /** TCP probes a silent connection after so long. */
 export const TCP_KEEP_ALIVE_MS = 15_000;
-/**
- * Every connection is asked for a sign of life this often and aborted when none comes in time: a dead one is found after 18 s at
- * most. The limit is fixed: libp2p would lengthen it, for all peers, each time one of them does not answer.
- */
-export const PING_INTERVAL_MS = 10_000;
+/** Until a connection that was asked for a sign of life is given up. */
 export const PING_LIMIT_MS = 8_000;
-/** Pings of one peer at once: the regular one, and one that somebody asked for. */
+/** Pings of one peer at once: ours, and those that somebody asked for. */
 export const MAX_PING_STREAMS = 4;
 
 /** After so long without an end by itself the network is cut off. */

@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/errors.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
-import { PeerError } from '../errors.ts';
+import { unreachable } from '../errors.ts';
 import type { PeerStream, StreamProtocol } from '../network.ts';
 import { FrameStream } from './frame-stream.ts';
 import { MAX_STREAMS, STREAM_OPEN_LIMIT_MS } from './limits.ts';
@@ -61,7 +61,7 @@ export class Streams {
   async open(peer: NodeId, protocol: StreamProtocol, signal: AbortSignal): Promise<PeerStream> {
     signal.throwIfAborted();
     const connection = this.#deps.connectionOf(peer);
-    if (connection === undefined || this.#isStopped) throw unreachable(peer, 'it is not connected');
+    if (connection === undefined || this.#isStopped) throw unreachable(peer, 'is not connected');
     using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: STREAM_OPEN_LIMIT_MS });
     try {
       const stream = await connection.newStream([protocol.id], {
@@ -71,7 +71,7 @@ export class Streams {
       return this.#keep(stream, protocol);
     } catch (error) {
       signal.throwIfAborted();
-      throw unreachable(peer, messageOf(error), error);
+      throw unreachable(peer, `cannot be reached: ${messageOf(error)}`, error);
     }
   }
 
@@ -138,12 +138,4 @@ export class Streams {
     if (raw.status !== 'open') this.#open.delete(stream);
     return stream;
   }
-}
-
-function unreachable(peer: NodeId, why: string, cause?: unknown): PeerError {
-  return new PeerError('peer_unreachable', `node ${peer} cannot be reached: ${why}`, {
-    cause,
-    details: { node: peer },
-    retryable: true,
-  });
 }

@@ -6,11 +6,8 @@ import { systemClock, type Clock } from '../../../src/kernel/clock.ts';
 import type { NodeId } from '../../../src/kernel/ids.ts';
 import { loadIdentity, type Identity } from '../../../src/peers/identity.ts';
 import type { GossipEvent } from '../../../src/peers/libp2p/gossip.ts';
-import {
-  startPeerNetwork,
-  type Libp2pNetwork,
-  type PeerNetworkOptions,
-} from '../../../src/peers/libp2p/libp2p-network.ts';
+import { startPeerNetwork, type Libp2pNetwork } from '../../../src/peers/libp2p/libp2p-network.ts';
+import type { PeerNetworkOptions } from '../../../src/peers/libp2p/options.ts';
 import type { RefusalReason } from '../../../src/peers/libp2p/refusals.ts';
 import type { StreamProtocol } from '../../../src/peers/network.ts';
 import { BookPages, type PeerBook } from '../../../src/peers/peer-book.ts';
@@ -76,7 +73,6 @@ export class Libp2pCluster implements AsyncDisposable {
       logger,
       book,
       telemetry: {
-        connected: () => undefined,
         refused: (reason) => add(refused, reason),
         gossip: (event) => add(gossiped, event),
         streamRefused: (protocol) => add(streamsRefused, protocol),

@@ -6,7 +6,7 @@ import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
 
-/** 10 s until the next ping, 8 s for its answer, and what a busy machine needs. */
+/** 10 s of silence, 8 s for the answer to a ping, and what a busy machine needs. */
 const FOUND_DEAD_MS = 25_000;
 const RECONNECT_MS = 3_000;
 const PATIENCE_MS = 30_000;

@@ -2,7 +2,12 @@ import type { GossipSub, TopicValidatorFn } from '@libp2p/gossipsub';
 import type { PeerId } from '@libp2p/interface';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeId } from '../../../../src/kernel/ids.ts';
-import { Gossip, MESSAGES_PER_PEER, type GossipEvent } from '../../../../src/peers/libp2p/gossip.ts';
+import {
+  BYTES_PER_PEER,
+  Gossip,
+  MESSAGES_PER_PEER,
+  type GossipEvent,
+} from '../../../../src/peers/libp2p/gossip.ts';
 import { MAX_GOSSIP_BYTES, type GossipVerdict } from '../../../../src/peers/network.ts';
 import { SteppedClock } from '../../../support/stepped-clock.ts';
 
@@ -69,7 +74,7 @@ describe('gossip', () => {
 
   it('takes so many bytes of one peer', async () => {
     const taken = await receive(A, 1_000, MAX_GOSSIP_BYTES);
-    expect(taken * MAX_GOSSIP_BYTES).toBe(16 * 1024 * 1024);
+    expect(taken * MAX_GOSSIP_BYTES).toBe(BYTES_PER_PEER.burst);
   });
 
   it.each<[GossipVerdict, string]>([
@@ -82,12 +87,28 @@ describe('gossip', () => {
     expect(events).toEqual([verdict]);
   });
 
-  it('asks nobody about what is too long, or comes from who is not admitted', () => {
+  it('asks nobody about what is too long', () => {
     gossip.onGossip(() => 'accept');
     expect(sub.validate(A, new Uint8Array(MAX_GOSSIP_BYTES))).toBe('accept');
     expect(sub.validate(A, new Uint8Array(MAX_GOSSIP_BYTES + 1))).toBe('reject');
+  });
+
+  it('takes nothing of who is not admitted, and remembers nothing of it', async () => {
     members.delete(A);
-    expect(sub.validate(A, Buffer.from('x'))).toBe('ignore');
+    expect(await receive(A, 10, 10)).toBe(0);
+    expect(events).toEqual([]);
+    expect(gossip.heardAtMs(A)).toBeUndefined();
+    members.add(A);
+    expect(await receive(A, 10, 10)).toBe(10);
+  });
+
+  it('knows when it last heard a member, until that is gone', async () => {
+    await clock.advance(5_000);
+    await receive(A, 0, 0);
+    await clock.advance(5_000);
+    expect([gossip.heardAtMs(A), gossip.heardAtMs(B)]).toEqual([5_000, undefined]);
+    gossip.forget(A);
+    expect(gossip.heardAtMs(A)).toBeUndefined();
   });
 
   it('ignores everything before there is a judge', () => {

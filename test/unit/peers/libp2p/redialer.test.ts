@@ -76,8 +76,8 @@ describe('a peer that is not there', () => {
 
   it('is looked for where it was, before where others say it is', async () => {
     redialer.addPeer(A, ['/known']);
-    redialer.addHearsay(A, ['/hearsay', '/known']);
-    redialer.addHearsay(B, ['/hearsay']);
+    redialer.addHearsay('introduced', A, ['/hearsay', '/known']);
+    redialer.addHearsay('introduced', B, ['/hearsay']);
     redialer.addPeer(A, ['/newer']);
     await clock.pass(1);
     expect(dials.map(({ addresses }) => addresses)).toEqual([['/newer', '/known', '/hearsay'], ['/hearsay']]);
@@ -136,7 +136,7 @@ describe('a peer that goes', () => {
 describe('an address', () => {
   it('is dialled for whoever is there, who is then dialled by name', async () => {
     answers.set('/one', A);
-    redialer.addAddress('/one');
+    redialer.addConfigured(undefined, '/one');
     await clock.pass(100);
     expect(dials).toEqual([{ atMs: 0, addresses: ['/one'], peer: undefined }]);
     redialer.addPeer(A, ['/one']);
@@ -148,7 +148,7 @@ describe('an address', () => {
 
   it('that got a new owner leads to that one', async () => {
     answers.set('/one', A);
-    redialer.addAddress('/one');
+    redialer.addConfigured(undefined, '/one');
     await clock.pass(100);
     redialer.addPeer(A, ['/one']);
     answers.set('/one', B);
@@ -163,7 +163,7 @@ describe('many', () => {
     dialMs = 3_000;
     for (let index = 0; index < 40; index++) redialer.addPeer(`old-${index}` as NodeId, ['/gone']);
     await clock.pass(20_000);
-    expect(mostUnderWay).toBe(8);
+    expect(mostUnderWay).toBe(6);
     redialer.addPeer(A, ['/one']);
     connect(A);
     disconnect(A);
@@ -185,6 +185,84 @@ describe('many', () => {
     await clock.pass(1_000);
     expect(connected.has(A)).toBe(true);
     expect(new Set(dials.map(({ peer }) => peer)).size).toBeLessThanOrEqual(1_280);
+  });
+});
+
+describe('who is only heard of', () => {
+  /** So many made-up peers, where nobody answers for a whole dial. */
+  const invent = (source: 'introduced' | 'found', count: number): void => {
+    for (let index = 0; index < count; index++)
+      redialer.addHearsay(source, `${source}-${index}` as NodeId, [`/${source}`]);
+  };
+  const timesDialled = (address: string): number =>
+    dials.filter(({ addresses }) => addresses.includes(address)).length;
+
+  it.each(['introduced', 'found'] as const)(
+    'never keeps from being dialled, nor puts out, who is configured or known: %s',
+    async (source) => {
+      dialMs = 3_000;
+      redialer.addConfigured(undefined, '/bootstrap');
+      redialer.addConfigured(B, '/configured');
+      redialer.addPeer(A, ['/known']);
+      for (let second = 0; second < 60; second++) {
+        for (let index = 0; index < 100; index++)
+          redialer.addHearsay(source, `${source}-${second}-${index}` as NodeId, [`/${source}`]);
+        await clock.pass(1_000);
+      }
+      // Each try takes three seconds, and there is at most one between two.
+      for (const address of ['/bootstrap', '/configured', '/known'])
+        expect(timesDialled(address)).toBeGreaterThanOrEqual(14);
+    },
+  );
+
+  it('has few of the places for dials', async () => {
+    dialMs = 3_000;
+    invent('found', 50);
+    await clock.pass(10_000);
+    expect(mostUnderWay).toBe(2);
+    invent('introduced', 50);
+    await clock.pass(10_000);
+    expect(mostUnderWay).toBe(6);
+    expect(timesDialled('/found')).toBeGreaterThan(0);
+  });
+
+  it('is dialled again only when told of again, after so many failures', async () => {
+    invent('found', 1);
+    await clock.pass(MINUTE_MS);
+    expect(dials).toHaveLength(10);
+    invent('found', 1);
+    await clock.pass(MINUTE_MS);
+    expect(dials).toHaveLength(20);
+  });
+
+  it('is dialled for ever once it was connected', async () => {
+    redialer.addHearsay('found', A, ['/one']);
+    answers.set('/one', A);
+    await clock.pass(100);
+    redialer.addPeer(A, ['/one']);
+    answers.clear();
+    disconnect(A);
+    dials = [];
+    await clock.pass(MINUTE_MS);
+    expect(dials.length).toBeGreaterThan(40);
+  });
+
+  it('is not kept when it is nobody to be connected with', async () => {
+    denied.add(A);
+    redialer.addHearsay('introduced', A, ['/one']);
+    denied.clear();
+    await clock.pass(MINUTE_MS);
+    expect(dials).toEqual([]);
+  });
+
+  it('is where strangers say only when it is not where it was', async () => {
+    redialer.addPeer(A, ['/known']);
+    redialer.addHearsay('found', A, ['/found']);
+    await clock.pass(10_000);
+    expect(timesDialled('/found')).toBe(0);
+    redialer.addHearsay('found', A, ['/found']);
+    await clock.pass(2_000);
+    expect(dials.at(-1)?.addresses).toEqual(['/known', '/found']);
   });
 });
 
