@@ -29,7 +29,15 @@ interface GossipSubInside {
   handleReceivedRpc(from: PeerId, rpc: ReceivedRpc): Promise<void>;
 }
 interface ReceivedRpc {
-  messages: { readonly topic?: string; readonly data?: Uint8Array }[];
+  messages: ReceivedMessage[];
+}
+/** No member sends the last three: who wrote a message is signed within it. */
+interface ReceivedMessage {
+  readonly topic?: string;
+  readonly data?: Uint8Array;
+  readonly seqno?: Uint8Array;
+  readonly signature?: Uint8Array;
+  readonly key?: Uint8Array;
 }
 
 interface HeardPeer {
@@ -117,6 +125,9 @@ export class Gossip {
       const heard = this.#deps.isMember(peer) ? this.#heardOf(peer) : undefined;
       if (heard !== undefined) heard.lastMs = this.#deps.clock.monotonicMs();
       rpc.messages = rpc.messages.filter(({ data }) => this.#isWithinLimit(heard, data?.length ?? 0));
+      // Gossipsub rejects these before it asks for a verdict.
+      for (const { seqno, signature, key } of rpc.messages)
+        if (seqno !== undefined || signature !== undefined || key !== undefined) this.#deps.onEvent('reject');
       return receive(from, rpc);
     };
   }

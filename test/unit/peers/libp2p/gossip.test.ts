@@ -72,6 +72,18 @@ describe('gossip', () => {
     expect(await receive(A, 2 * burst, 10)).toBe(perSecond);
   });
 
+  it.each(['seqno', 'signature', 'key'])(
+    'counts what gossipsub rejects unasked: a message with a %s',
+    async (field) => {
+      const message = { topic: TOPIC, data: new Uint8Array(10) };
+      await sub.handleReceivedRpc(idOf(A), {
+        messages: [{ ...message, [field]: new Uint8Array() }, message],
+      });
+      expect(sub.taken).toBe(2);
+      expect(events).toEqual(['reject']);
+    },
+  );
+
   it('takes so many bytes of one peer', async () => {
     const taken = await receive(A, 1_000, MAX_GOSSIP_BYTES);
     expect(taken * MAX_GOSSIP_BYTES).toBe(BYTES_PER_PEER.burst);
