@@ -2,18 +2,17 @@ import { join } from 'node:path';
 import { ClusterPeers } from './api/cluster-peers.ts';
 import type { IdentityView } from './api/wire.ts';
 import type { Config } from './config/settings.ts';
-import { carriedCallHandler } from './jobs/carried/serve-calls.ts';
 import { ClusterJobs } from './jobs/cluster-jobs.ts';
 import { JobFeed } from './jobs/job-feed.ts';
 import type { JobLog } from './jobs/job-log.ts';
 import type { JobManager } from './jobs/job-manager.ts';
 import type { JobStore } from './jobs/job-store.ts';
-import { LEASE_MS, MirroredJobs, type RecordSource } from './jobs/mirrored-jobs.ts';
+import { MirroredJobs, type RecordSource } from './jobs/mirrored-jobs.ts';
 import { facetsOf, readRecord } from './jobs/record-reader.ts';
 import { JobPlacement } from './jobs/placement/job-placement.ts';
-import type { Members } from './jobs/placement/members.ts';
 import type { OutboxStore } from './jobs/placement/outbox-store.ts';
 import { RecordError } from './jobs/record.ts';
+import { carriedCallHandler } from './jobs/serve-calls.ts';
 import type { RuntimeDriver } from './runtime/driver.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -28,7 +27,6 @@ import type { Membership } from './peers/membership.ts';
 import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
 import type { LogRecord } from './peers/replication/log-record.ts';
-import type { PeerNetwork } from './peers/network.ts';
 import { Replicator } from './peers/replication/replicator.ts';
 import { SYNC_PROTOCOL } from './peers/replication/sync-messages.ts';
 import { Ed25519Signing } from './peers/signing.ts';
@@ -111,7 +109,6 @@ export class NodePeers implements AsyncDisposable {
       logger,
       book: parts.use(FilePeerBook.open(join(dataDir, 'peers.json'), { clock, logger })),
       telemetry: {
-        connected: () => undefined,
         refused: (reason) => deps.metrics.peerRefused(reason),
         gossip: (event) => deps.metrics.gossiped(event),
         streamRefused: () => deps.metrics.peerRefused('stream'),
@@ -149,15 +146,31 @@ export class NodePeers implements AsyncDisposable {
       logger,
       onInvariantError: (error: InvariantError) => onFatal(error),
     });
-    calls.serve(carriedCallHandler(own));
     const mirror = new MirroredJobs({ source: recordSource(replicator, mirrorStore, clock), clock });
     const maxWaitMs = config['limits.wait'];
     const jobs = new ClusterJobs({ own, owner: identity.nodeId, mirror, carrier: calls, clock, maxWaitMs });
+    const placement = parts.use(
+      new JobPlacement({
+        owner: identity.nodeId,
+        jobs: own,
+        log,
+        store,
+        mirror,
+        carrier: calls,
+        members: network,
+        engine: deps.engine,
+        driver: deps.driver,
+        clock,
+        logger,
+        telemetry: deps.telemetry,
+      }),
+    );
+    calls.serve(carriedCallHandler(own, placement.host));
     const records = {
       owners: () => replicator.mirror.owners(),
       forget: (owner: NodeId) => replicator.forget(owner),
     };
-    const view = new ClusterPeers(options.self, { links: network, records, clock });
+    const view = new ClusterPeers(options.self, { links: network, records, placements: placement, clock });
     deps.metrics.watch({
       connected: () => network.connected().length,
       lost: () => view.list().filter(({ status }) => status === 'lost').length,
@@ -173,27 +186,11 @@ export class NodePeers implements AsyncDisposable {
       { addresses: network.addresses(), cluster: options.membership.clusterId },
       'peers can connect',
     );
-    const placing = {
-      owner: identity.nodeId,
-      jobs: own,
-      log,
-      store,
-      mirror,
-      carrier: calls,
-      members: membersOf(network, replicator, clock),
-      engine: deps.engine,
-      driver: deps.driver,
-      clock,
-      logger,
-      telemetry: deps.telemetry,
-    };
-    const all = parts.move();
     const openForJobs = (): void => {
-      const placement = all.use(new JobPlacement(placing));
-      calls.serve(carriedCallHandler(own, placement.host));
+      placement.start();
       jobs.placeBy(placement.placements);
     };
-    return new NodePeers(all, { replicator, jobs, view, openForJobs });
+    return new NodePeers(parts.move(), { replicator, jobs, view, openForJobs });
   }
 
   /** Jobs may come from other nodes, and go to them. Not before this node's own are known. */
@@ -253,18 +250,5 @@ function recordSource(replicator: Replicator, store: SqliteMirrorStore, clock: C
         listener({ owner, key, epoch, seq, body });
       }),
     locate: (key, signal) => replicator.locate(key, signal),
-  };
-}
-
-function membersOf(network: PeerNetwork, replicator: Replicator, clock: Clock): Members {
-  return {
-    connected: () => network.connected(),
-    present: () => {
-      const nowMs = clock.monotonicMs();
-      const owners = [...replicator.mirror.owners()];
-      const heard = owners.filter(({ heardAtMs }) => nowMs - heardAtMs <= LEASE_MS).map(({ owner }) => owner);
-      return [...new Set([...network.connected(), ...heard])];
-    },
-    subscribe: (listener) => network.subscribe(listener),
   };
 }

@@ -13,7 +13,8 @@ export interface PeerLinks {
   ping(id: NodeId, signal: AbortSignal): Promise<number>;
   allow(id: NodeId): void;
   deny(id: NodeId): void;
-  forget(id: NodeId): void;
+  /** Drops its addresses. Whether any were known. */
+  forget(id: NodeId): boolean;
 }
 
 export interface PeerLink {
@@ -31,6 +32,12 @@ export interface PeerRecords {
   forget(id: NodeId): 'forgotten' | 'unknown' | 'still heard';
 }
 
+/** What is needed of the placements: jobs on their way to other nodes. */
+export interface PeerPlacements {
+  /** Gives up what is on its way to a node. Resolves when that is durable. */
+  forget(id: NodeId): Promise<void>;
+}
+
 export interface PeerRecord {
   readonly owner: NodeId;
   /** By the monotonic clock, ms. */
@@ -44,15 +51,17 @@ export class ClusterPeers implements PeersView {
   readonly #self: Omit<IdentityView, 'addresses'>;
   readonly #links: PeerLinks;
   readonly #records: PeerRecords;
+  readonly #placements: PeerPlacements;
   readonly #clock: Clock;
 
   constructor(
     self: Omit<IdentityView, 'addresses'>,
-    deps: { links: PeerLinks; records: PeerRecords; clock: Clock },
+    deps: { links: PeerLinks; records: PeerRecords; placements: PeerPlacements; clock: Clock },
   ) {
     this.#self = self;
     this.#links = deps.links;
     this.#records = deps.records;
+    this.#placements = deps.placements;
     this.#clock = deps.clock;
   }
 
@@ -79,14 +88,15 @@ export class ClusterPeers implements PeersView {
     this.#links.deny(id);
   }
 
-  forget(id: NodeId): boolean {
+  async forget(id: NodeId): Promise<boolean> {
     const outcome = this.#records.forget(id);
     if (outcome === 'still heard') {
       const message = `node ${id} was heard less than ${LEASE_MS / 1000} s ago: stop it first`;
       throw new PeerError('peer_alive', message, { details: { node: id } });
     }
-    this.#links.forget(id);
-    return outcome === 'forgotten';
+    const hadAddress = this.#links.forget(id);
+    await this.#placements.forget(id);
+    return hadAddress || outcome === 'forgotten';
   }
 
   #viewOf(id: NodeId, link: PeerLink | undefined, record: PeerRecord | undefined): PeerView {

@@ -134,13 +134,7 @@ const logs: HttpRoute = {
     const { follow, since, tail, timestamps } = readQuery(logsQuery, exchange.query);
     const jobId = existingId(id);
     await deps.jobs.get(jobId);
-    const sinceMs = since === undefined ? undefined : readSince(since, deps.clock.wallMs());
-    const wanted = {
-      follow,
-      timestamps,
-      ...(tail !== undefined && { tail }),
-      ...(sinceMs !== undefined && { sinceMs }),
-    };
+    const wanted = { follow, timestamps, ...readSince(since), ...(tail !== undefined && { tail }) };
     const format = exchange.head.accept?.toLowerCase().includes(NDJSON_TYPE) === true ? 'ndjson' : 'raw';
     return stream((signal) => {
       const chunks = deps.jobs.logs(jobId, { ...wanted, signal });

@@ -30,8 +30,8 @@ export class NoPeers implements PeersView {
     throw disabled();
   }
 
-  forget(): boolean {
-    throw disabled();
+  forget(): Promise<boolean> {
+    return Promise.reject(disabled());
   }
 }
 

@@ -41,8 +41,11 @@ export interface PeersView {
   allow(id: NodeId): void;
   /** Ends the connections with a node and makes none with it until this process ends, or it is allowed. */
   deny(id: NodeId): void;
-  /** Remembers its addresses no longer. Whether it was known. */
-  forget(id: NodeId): boolean;
+  /**
+   * Drops its addresses, what is known of its jobs, and what is on its way to it. Whether it was known. Fails with `peer_alive` for
+   * one that was heard just now.
+   */
+  forget(id: NodeId): Promise<boolean>;
 }
 
 /** This node as one that can be taken out of service. */

@@ -1,26 +1,27 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { JobId, NodeId } from '../kernel/ids.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
-import { SingleFlight } from '../kernel/single-flight.ts';
-import type { InstanceStats, LogChunk, LogsOptions } from '../runtime/driver.ts';
+import type { InstanceStats, LogChunk } from '../runtime/driver.ts';
 import type { CallCarrier } from './carried/call-carrier.ts';
 import { CarriedJobs } from './carried/carried-jobs.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { ElsewhereWaits } from './elsewhere-waits.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, type Job, type JobState } from './job.ts';
-import { MirrorCatchUp } from './mirror-catch-up.ts';
-import { snapshotOf, type JobMirror, type MirroredJob } from './job-mirror.ts';
+import { hasEnded, isDuplicate, type Job, type JobState } from './job.ts';
+import { isMatch, newestFirst } from './job-order.ts';
+import { snapshotOf, type JobMirror, type MirroredJob, type MirrorQuery } from './job-mirror.ts';
 import type {
   EventsOptions,
   JobFilter,
+  JobLogsOptions,
   Jobs,
   JobSnapshot,
   ObservedEvent,
   OwnJobs,
   QueueStats,
 } from './jobs.ts';
+import { MirrorCatchUp } from './mirror-catch-up.ts';
 import type { Placements } from './placement/placements.ts';
 import type { JobRequest } from './spec.ts';
 
@@ -51,10 +52,10 @@ export class ClusterJobs implements Jobs {
   readonly #mirror: JobMirror;
   #placements: Placements | undefined;
   readonly #clock: Clock;
+  readonly #maxWaitMs: number;
   readonly #carried: CarriedJobs;
   readonly #waits: ElsewhereWaits;
   readonly #catchUp: MirrorCatchUp;
-  readonly #asking = new SingleFlight<JobId, MirroredJob | undefined>();
   /** Ends what waits for other nodes: it would hold up a node that stops. */
   readonly #draining = new AbortController();
 
@@ -64,6 +65,7 @@ export class ClusterJobs implements Jobs {
     this.#owner = owner;
     this.#mirror = mirror;
     this.#clock = clock;
+    this.#maxWaitMs = maxWaitMs;
     this.#carried = new CarriedJobs(carrier);
     this.#catchUp = new MirrorCatchUp({ mirror, clock });
     this.#waits = new ElsewhereWaits(maxWaitMs, { mirror, carried: this.#carried, clock });
@@ -115,8 +117,11 @@ export class ClusterJobs implements Jobs {
     const only = owner === undefined ? {} : { owner };
     // Each side may fill the page by itself.
     const own = this.#own.list(filter);
-    const others = this.#mirror.list({ ...query, ...before, ...only, limit: limit + 1 });
-    const merged = [...own.jobs, ...others.map(snapshotOf)].sort(newestFirst);
+    const wanted = { ...query, ...before, ...only, limit: limit + 1 };
+    const others = [...this.#mirror.list(wanted), ...this.#underWay(wanted)];
+    const merged = [...own.jobs, ...others.map(snapshotOf)].sort((one, other) =>
+      newestFirst(one.job, other.job),
+    );
     const jobs = merged.slice(0, limit);
     const last = jobs.at(-1);
     const hasMore = merged.length > limit || own.nextCursor !== undefined;
@@ -139,8 +144,12 @@ export class ClusterJobs implements Jobs {
     return this.#carry(id, options.signal, async (target, linked) => {
       // An end is for good, so that it holds even when its owner is gone.
       if (hasEnded(target.job)) return snapshotOf(target);
-      await this.#placements?.arrival(id, options.timeoutMs, linked);
-      return this.#catchUp.with(await this.#waits.for(target, options, linked), linked);
+      const limitMs = Math.min(options.timeoutMs ?? this.#maxWaitMs, this.#maxWaitMs);
+      const startedMs = this.#clock.monotonicMs();
+      await this.#placements?.arrival(id, limitMs, linked);
+      const leftMs = Math.max(0, limitMs - (this.#clock.monotonicMs() - startedMs));
+      const waited = await this.#waits.for(target, { until: options.until, timeoutMs: leftMs }, linked);
+      return this.#catchUp.with(waited, linked);
     });
   }
 
@@ -171,7 +180,7 @@ export class ClusterJobs implements Jobs {
     });
   }
 
-  logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk> {
+  logs(id: JobId, options: JobLogsOptions): AsyncIterable<LogChunk> {
     return this.#findOwn(id) === undefined ? this.#logsElsewhere(id, options) : this.#own.logs(id, options);
   }
 
@@ -210,8 +219,7 @@ export class ClusterJobs implements Jobs {
   ): Promise<{ job: Job; deduplicated: boolean }> {
     using linked = new LinkedSignal(this.#sources(signal));
     const submitted = await placements.create(request, caller, linked.signal).catch((error: unknown) => {
-      if (!linked.signal.aborted || error instanceof JobError) throw error;
-      throw new JobError('cancelled', 'the caller went away', { cause: error });
+      throw leftOr(error, linked.signal);
     });
     const { wait_ms: timeoutMs } = request;
     if (timeoutMs === undefined) return submitted;
@@ -228,33 +236,48 @@ export class ClusterJobs implements Jobs {
   /** This node's own job, unless another node's of the same id counts. */
   #findOwn(id: JobId): Job | undefined {
     const own = this.#own.find(id);
-    if (own?.outcome?.reason !== 'duplicate') return own;
+    if (own === undefined || !isDuplicate(own)) return own;
     const other = this.#mirror.find(id);
-    return other === undefined || other.job.outcome?.reason === 'duplicate' ? own : undefined;
+    return other === undefined || isDuplicate(other.job) ? own : undefined;
   }
 
   #find(id: JobId): MirroredJob | undefined {
     return this.#mirror.find(id) ?? this.#placements?.find(id);
   }
 
-  async #inspectElsewhere(id: JobId, signal: AbortSignal | undefined): Promise<JobSnapshot> {
-    const target = this.#find(id) ?? (await this.#ask(id, signal));
-    if (target.job.isAbridged !== true) return snapshotOf(target);
-    const limit = { clock: this.#clock, limitMs: INSPECT_LIMIT_MS };
-    using linked = new LinkedSignal(this.#sources(signal), limit);
-    try {
-      return await this.#carried.get(target, linked.signal);
-    } catch (error) {
-      const isAway = error instanceof JobError && error.code === 'peer_unreachable';
-      if (!isAway && !linked.isTimedOut) throw error;
-      return snapshotOf(target);
-    }
+  /** Jobs that their nodes have not answered for, as far as nobody has told of them. */
+  #underWay(query: MirrorQuery): MirroredJob[] {
+    const all = this.#placements?.all() ?? [];
+    return all.filter(
+      ({ job }) =>
+        isMatch(job, query) &&
+        this.#own.find(job.id) === undefined &&
+        this.#mirror.find(job.id) === undefined,
+    );
   }
 
-  async *#logsElsewhere(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
+  #inspectElsewhere(id: JobId, signal: AbortSignal | undefined): Promise<JobSnapshot> {
+    return this.#carry(id, signal, async (target, linked) => {
+      if (target.job.isAbridged !== true) return snapshotOf(target);
+      using limited = new LinkedSignal([linked], { clock: this.#clock, limitMs: INSPECT_LIMIT_MS });
+      try {
+        return await this.#carried.get(target, limited.signal);
+      } catch (error) {
+        const isAway = error instanceof JobError && error.code === 'peer_unreachable';
+        if (!isAway && !limited.isTimedOut) throw error;
+        return snapshotOf(target);
+      }
+    });
+  }
+
+  async *#logsElsewhere(id: JobId, options: JobLogsOptions): AsyncGenerator<LogChunk> {
     using linked = new LinkedSignal(this.#sources(options.signal));
-    const target = this.#find(id) ?? (await this.#ask(id, linked.signal));
-    yield* this.#carried.logs(target, options, linked.signal);
+    try {
+      const target = this.#find(id) ?? (await this.#ask(id, linked.signal));
+      yield* this.#carried.logs(target, options, linked.signal);
+    } catch (error) {
+      throw leftOr(error, linked.signal);
+    }
   }
 
   /** Has the owner do something, or tell it. */
@@ -267,8 +290,7 @@ export class ClusterJobs implements Jobs {
     try {
       return await call(this.#find(id) ?? (await this.#ask(id, linked.signal)), linked.signal);
     } catch (error) {
-      if (!linked.signal.aborted || error instanceof JobError) throw error;
-      throw new JobError('cancelled', 'the caller went away', { cause: error });
+      throw leftOr(error, linked.signal);
     }
   }
 
@@ -276,9 +298,8 @@ export class ClusterJobs implements Jobs {
     return signal === undefined ? [this.#draining.signal] : [this.#draining.signal, signal];
   }
 
-  /** Whoever asks for the same shares the question. */
   async #ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob> {
-    const found = await this.#asking.run(id, (shared) => this.#mirror.ask(id, shared), signal);
+    const found = await this.#mirror.ask(id, signal);
     if (found !== undefined) return found;
     throw notFound(id);
   }
@@ -288,9 +309,8 @@ function notFound(id: JobId): JobError {
   return new JobError('not_found', 'job not found', { details: { job_id: id } });
 }
 
-/** The order of every list of jobs. Creation times of several nodes are told by several clocks: good enough to look at. */
-function newestFirst({ job: one }: JobSnapshot, { job: other }: JobSnapshot): number {
-  if (one.createdAtMs !== other.createdAtMs) return other.createdAtMs - one.createdAtMs;
-  if (one.id !== other.id) return one.id < other.id ? 1 : -1;
-  return one.owner < other.owner ? -1 : 1;
+/** What a call failed with, where that is not only that its caller went away. */
+function leftOr(error: unknown, signal: AbortSignal): unknown {
+  if (!signal.aborted || error instanceof JobError) return error;
+  return new JobError('cancelled', 'the caller went away', { cause: error });
 }

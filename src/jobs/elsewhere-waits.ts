@@ -83,6 +83,7 @@ function watched(mirror: JobMirror): WatchedJobs {
       if (found === undefined) throw new JobError('not_found', 'job not found', { details: { job_id: id } });
       return found;
     },
-    subscribe: (listener) => mirror.subscribe((event, _owner, after) => listener(event, after)),
+    // Of several owners' jobs of one id, the one that counts is meant, whichever has changed.
+    subscribe: (listener) => mirror.subscribe((event) => listener(event, get(event.jobId))),
   };
 }

@@ -4,10 +4,10 @@ import { RuntimeError } from '../runtime/errors.ts';
 import type { JobContext } from './context.ts';
 import { clearInstance } from './deployment.ts';
 import { JobError } from './errors.ts';
-import { hasEnded, isParent, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
+import { CANCELLED, hasEnded, isParent, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
 import { notEnded } from './job-log.ts';
 import type { JobWaits } from './wait.ts';
-import { CANCELLED, CancelRequest } from './worker.ts';
+import { CancelRequest } from './worker.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** Ends jobs because somebody asks: before they run by `cancel`, after that by `stop`; `remove` takes what has ended. */
@@ -45,6 +45,30 @@ export class Endings {
     // What cannot be cleared now is a leftover, which the reconcile finds.
     if (!isUndone) await clearInstance(this.#context, job, false).catch(() => undefined);
     return hasEnded(job) ? job : this.#whenEnded(id, signal);
+  }
+
+  /**
+   * Cancels or stops a job, whichever it needs when its turn comes, and with `hurries` cuts a stop short that is under way. Resolves
+   * with the job once it has ended; `signal` ends the wait.
+   */
+  async end(
+    id: JobId,
+    { hurries, graceMs }: { readonly hurries: boolean; readonly graceMs?: number },
+    signal?: AbortSignal,
+  ): Promise<Job> {
+    for (;;) {
+      const job = this.#context.log.require(id);
+      if (hasEnded(job)) return job;
+      try {
+        if (!isUp(job)) return await this.cancel(id, signal);
+        if (job.state === 'running') await this.stop(id, graceMs === undefined ? {} : { graceMs });
+        else if (hurries) await this.#hurry(job);
+        return await this.#whenEnded(id, signal);
+      } catch (error) {
+        // It has moved on meanwhile.
+        if (!(error instanceof JobError && error.code === 'invalid_state')) throw error;
+      }
+    }
   }
 
   /** Resolves with the job once the wish is durable; carried out by the supervisor. */
@@ -89,28 +113,12 @@ export class Endings {
     let job = this.#context.log.require(id);
     if (!hasEnded(job)) {
       if (options.force !== true) throw notEnded(job);
-      job = await this.#end(job, options.signal);
+      job = await this.end(id, { hurries: true }, options.signal);
     }
     failpoint('during-remove');
     if (mayHaveInstance(job)) await clearInstance(this.#context, job, false);
     failpoint('after-remove-before-save');
     await this.#context.log.remove(id);
-  }
-
-  /** Cancels or stops, whichever the job needs when its turn comes. */
-  async #end(job: Job, signal: AbortSignal | undefined): Promise<Job> {
-    for (;;) {
-      try {
-        if (!isUp(job)) return await this.cancel(job.id, signal);
-        if (job.state === 'stopping') await this.#hurry(job);
-        else await this.stop(job.id);
-        return await this.#whenEnded(job.id, signal);
-      } catch (error) {
-        if (!(error instanceof JobError && error.code === 'invalid_state')) throw error;
-        job = this.#context.log.require(job.id);
-        if (hasEnded(job)) return job;
-      }
-    }
   }
 
   /** Whoever forces does not wait for a stop that takes its time. */

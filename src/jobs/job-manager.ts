@@ -1,6 +1,6 @@
 import { childJobId, type JobId, type NodeId } from '../kernel/ids.ts';
 import { abortable } from '../kernel/single-flight.ts';
-import type { LogChunk, LogsOptions, PullProgress } from '../runtime/driver.ts';
+import type { LogChunk, PullProgress } from '../runtime/driver.ts';
 import { ContainerStats, type JobStats } from './container-stats.ts';
 import type { JobContext } from './context.ts';
 import { Endings } from './endings.ts';
@@ -11,7 +11,7 @@ import { instanceName } from './instance-name.ts';
 import { hasEnded, isParent, isUp, type Job, type JobEvent, type JobState } from './job.ts';
 import type { NewJob } from './job-log.ts';
 import type { JobStore } from './job-store.ts';
-import type { EventsOptions, JobFilter, JobSnapshot, OwnJobs, QueueStats } from './jobs.ts';
+import type { EventsOptions, JobFilter, JobLogsOptions, JobSnapshot, OwnJobs, QueueStats } from './jobs.ts';
 import type { JobPolicy } from './policy.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { Reconciler } from './reconciler.ts';
@@ -148,6 +148,20 @@ export class JobManager implements OwnJobs {
     return this.#submissions.place(draft);
   }
 
+  /** See `Endings.end`; `undefined` when there is no such job. */
+  async end(
+    id: JobId,
+    how: { readonly hurries: boolean; readonly graceMs?: number },
+    signal: AbortSignal,
+  ): Promise<Job | undefined> {
+    try {
+      return await this.#endings.end(id, how, signal);
+    } catch (error) {
+      if (error instanceof JobError && error.code === 'not_found') return undefined;
+      throw error;
+    }
+  }
+
   /** Whether there was such a job once. */
   wasRemoved(id: JobId): boolean {
     return this.#store.tombstone(id) !== undefined;
@@ -211,12 +225,14 @@ export class JobManager implements OwnJobs {
     return this.#endings.remove(id, options);
   }
 
-  async *logs(id: JobId, options: LogsOptions): AsyncGenerator<LogChunk> {
+  async *logs(id: JobId, { sinceAgoMs, ...asked }: JobLogsOptions): AsyncGenerator<LogChunk> {
     const job = this.#context.log.require(id);
     if (isParent(job)) throw hasNoLog(job);
-    const view = await this.#context.driver.inspect(job.instance?.id ?? instanceName(id), options.signal);
+    const view = await this.#context.driver.inspect(job.instance?.id ?? instanceName(id), asked.signal);
     if (view === undefined) return;
-    yield* this.#context.driver.logs(view.id, options);
+    const since =
+      sinceAgoMs === undefined ? {} : { sinceMs: Math.max(0, this.#context.clock.wallMs() - sinceAgoMs) };
+    yield* this.#context.driver.logs(view.id, { ...asked, ...since });
   }
 
   stats(id?: JobId, signal?: AbortSignal): Promise<JobStats[]> {
@@ -236,6 +252,7 @@ export class JobManager implements OwnJobs {
       workerCount: this.#options.workerCount,
       running: this.#runningCount,
       isPaused: this.#pool.isPaused,
+      isHeld: this.#pool.isHeld,
       isDraining: this.#pool.isDraining || this.#pool.isCordoned,
     };
   }

@@ -72,6 +72,13 @@ export interface JobOutcome {
   readonly retryable: boolean;
 }
 
+/** How a job ends that is cancelled. */
+export const CANCELLED: JobOutcome = {
+  reason: 'cancelled',
+  message: 'cancelled on request',
+  retryable: false,
+};
+
 /** Nodes that one job may have copies on. */
 export const MAX_CHILDREN = 1_024;
 
@@ -144,6 +151,11 @@ export function hasEnded(job: Pick<Job, 'state'>): boolean {
 /** Whether it stands for the copies on several nodes, and has no container itself. */
 export function isParent(job: Pick<Job, 'children'>): boolean {
   return job.children !== undefined;
+}
+
+/** Whether another node's job of the same idempotency key counts in its place. */
+export function isDuplicate(job: Pick<Job, 'outcome'>): boolean {
+  return job.outcome?.reason === 'duplicate';
 }
 
 /** Whether its container runs, or ran and is to be started again, or is being stopped. */

@@ -41,7 +41,7 @@ export interface Jobs {
   stop(id: JobId, options?: { graceMs?: number }): Promise<JobSnapshot>;
   /** Removes an ended job and its container; with `force` ends it first, unless the caller goes away meanwhile. */
   remove(id: JobId, options?: { force?: boolean; signal?: AbortSignal }): Promise<void>;
-  logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk>;
+  logs(id: JobId, options: JobLogsOptions): AsyncIterable<LogChunk>;
   /** One sample of every running job of this node, or of one job. Fails with `engine_unavailable` while the engine is away. */
   stats(id?: JobId, signal?: AbortSignal): Promise<{ job: Job; stats: InstanceStats }[]>;
   /**
@@ -78,7 +78,7 @@ export interface JobSnapshot {
 export interface RemoteObservation {
   /** How long ago its owner was last heard, ms. */
   readonly ageMs: number;
-  /** Its owner was not heard for so long that it may be gone. */
+  /** Its owner was not heard for so long that it may be gone. An observation, never a state. */
   readonly isLost: boolean;
 }
 
@@ -86,6 +86,11 @@ export interface EventsOptions {
   readonly after?: { readonly epoch: number; readonly seq: number };
   readonly allNodes?: boolean;
   readonly signal: AbortSignal;
+}
+
+export interface JobLogsOptions extends LogsOptions {
+  /** In place of `sinceMs`: so long before now by the clock of the job's owner, ms. */
+  readonly sinceAgoMs?: number;
 }
 
 /** Where `owner` is set, it is of another node's job, and `epoch` and `seq` are places in that node's log. */
@@ -114,6 +119,8 @@ export interface QueueStats {
   readonly workerCount: number;
   readonly running: number;
   readonly isPaused: boolean;
+  /** Begins with none of those that wait: it is paused, or as many run as may. */
+  readonly isHeld: boolean;
   /** Nothing new is accepted, because the node is drained or stops. */
   readonly isDraining: boolean;
 }

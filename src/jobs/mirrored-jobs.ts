@@ -2,9 +2,11 @@ import type { Clock } from '../kernel/clock.ts';
 import type { JobId, NodeId } from '../kernel/ids.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { SingleFlight } from '../kernel/single-flight.ts';
+import { JobError } from './errors.ts';
 import type { JobMirror, MirroredJob, MirrorListener } from './job-mirror.ts';
 import type { JobQuery } from './job-store.ts';
 import type { Job, JobEvent } from './job.ts';
+import type { RemoteObservation } from './jobs.ts';
 import { readRecord } from './record-reader.ts';
 import { RecordError } from './record.ts';
 
@@ -34,7 +36,7 @@ export interface RecordSource {
 export const LEASE_MS = 20_000;
 /** How long the peers are given to say whether they know a job, ms. */
 const ASK_TIMEOUT_MS = 1_000;
-/** Different jobs that are asked for at once; for one more, nobody is. */
+/** Different jobs that are asked for at once; one more is refused. */
 const MAX_ASKED = 64;
 
 /** Jobs of other nodes, read from the records that they sent. */
@@ -71,8 +73,18 @@ export class MirroredJobs implements JobMirror {
     });
   }
 
+  wasRemoved(id: JobId): boolean {
+    const records = this.#source.recordsOf(id);
+    return records.length > 0 && records.every(({ body }) => body === undefined);
+  }
+
+  observe(owner: NodeId): RemoteObservation {
+    const ageMs = this.#source.ageMsOf(owner);
+    return { ageMs, isLost: ageMs > LEASE_MS };
+  }
+
   async ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob | undefined> {
-    if (this.#asking.size >= MAX_ASKED) return undefined;
+    if (this.#asking.size >= MAX_ASKED && !this.#asking.has(id)) throw tooMany();
     const locate = async (shared: AbortSignal): Promise<void> => {
       using limited = new LinkedSignal([shared], { clock: this.#clock, limitMs: ASK_TIMEOUT_MS });
       await this.#source.locate(id, limited.signal).catch(() => undefined);
@@ -83,9 +95,7 @@ export class MirroredJobs implements JobMirror {
 
   #read(record: SourceRecord): MirroredJob | undefined {
     const job = jobOf(record);
-    if (job === undefined) return undefined;
-    const ageMs = this.#source.ageMsOf(record.owner);
-    return { job, ageMs, isLost: ageMs > LEASE_MS };
+    return job === undefined ? undefined : { job, ...this.observe(record.owner) };
   }
 
   #eventOf({ epoch, seq, key }: SourceRecord, job: Job | undefined): JobEvent {
@@ -101,6 +111,14 @@ export class MirroredJobs implements JobMirror {
       exitCode: job?.outcome?.exitCode,
     };
   }
+}
+
+function tooMany(): JobError {
+  return new JobError('too_many_waits', `the peers are asked for ${MAX_ASKED} jobs already`, {
+    details: { limit: MAX_ASKED },
+    retryable: true,
+    retryAfterMs: ASK_TIMEOUT_MS,
+  });
 }
 
 /**

@@ -111,7 +111,7 @@ function messageOf(job: Job): RecordMessage {
     desire: job.desire,
     attempt: job.attempt,
     restarts: job.restarts,
-    caller: cut(job.caller, MAX_CALLER_LENGTH),
+    caller: shortened(job.caller, MAX_CALLER_LENGTH),
     ...(job.idempotencyKey !== undefined && { keyed: true }),
     ...(instance !== undefined && { instance: instanceMessage(instance) }),
     ...(outcome !== undefined && { outcome: outcomeMessage(outcome) }),
@@ -191,7 +191,7 @@ function outcomeMessage(outcome: JobOutcome): NonNullable<RecordMessage['outcome
   const { reason, message, exitCode, signal, oomKilled, duplicateOf, retryable } = outcome;
   return {
     reason,
-    message: cut(message, MAX_MESSAGE_LENGTH),
+    message: shortened(message, MAX_MESSAGE_LENGTH),
     ...(exitCode !== undefined && { exit_code: exitCode }),
     ...(signal !== undefined && { signal }),
     ...(oomKilled !== undefined && { oom_killed: oomKilled }),
@@ -201,7 +201,7 @@ function outcomeMessage(outcome: JobOutcome): NonNullable<RecordMessage['outcome
 }
 
 /** The text, or its beginning with a sign that there was more. Half a character is not left behind. */
-function cut(text: string, maxLength: number): string {
+export function shortened(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).toWellFormed()}…`;
 }
 

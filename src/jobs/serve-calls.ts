@@ -1,10 +1,10 @@
-import type { NodeId } from '../../kernel/ids.ts';
-import type { OwnJobs } from '../jobs.ts';
-import { encodeRecord } from '../record.ts';
-import type { PlacementHost } from '../placement/host.ts';
-import { encodeAccepted, encodeBid, encodeClaimAnswer } from './placement-replies.ts';
-import { encodeEvent, encodeLogChunk, encodeSnapshot, encodeStats } from './replies.ts';
-import { CarriedCallError, decodeRequest, type CarriedRequest } from './requests.ts';
+import type { NodeId } from '../kernel/ids.ts';
+import type { OwnJobs } from './jobs.ts';
+import { encodeEvent, encodeLogChunk, encodeSnapshot, encodeStats } from './carried/replies.ts';
+import { decodeRequest, type CarriedRequest } from './carried/requests.ts';
+import type { PlacementHost } from './placement/host.ts';
+import { encodeAccepted, encodeBid, encodeClaimAnswer } from './placement/placement-replies.ts';
+import { encodeRecord } from './record.ts';
 
 type Pieces = AsyncIterable<Uint8Array>;
 
@@ -27,9 +27,6 @@ const ANSWERS: Answers = {
   async *get({ job }, { jobs }) {
     yield* encodeSnapshot(jobs.get(job));
   },
-  async *locate({ job }, { jobs }) {
-    yield encodeRecord(jobs.get(job).job);
-  },
   async *history({ job }, { jobs }) {
     for (const event of jobs.history(job)) yield encodeEvent(event);
   },
@@ -49,11 +46,13 @@ const ANSWERS: Answers = {
   async *remove({ job, force }, { jobs }, signal) {
     await jobs.remove(job, { force, signal });
   },
-  async *logs({ job, since_ms: sinceMs, follow, tail, timestamps }, { jobs }, signal) {
+  async *logs({ job, follow, tail, timestamps, ...since }, { jobs }, signal) {
+    const { since_ms: sinceMs, since_ago_ms: sinceAgoMs } = since;
     const chunks = jobs.logs(job, {
       signal,
       ...(follow !== undefined && { follow }),
       ...(sinceMs !== undefined && { sinceMs }),
+      ...(sinceAgoMs !== undefined && { sinceAgoMs }),
       ...(tail !== undefined && { tail }),
       ...(timestamps !== undefined && { timestamps }),
     });
@@ -69,8 +68,8 @@ const ANSWERS: Answers = {
     const placed = { spec, caller, idempotencyKey, ...(parent !== undefined && { parent }) };
     yield* encodeAccepted(await host.accept(job, placed));
   },
-  async *end({ job, removes }, { host }, signal) {
-    const ended = await host.end(job, removes, signal);
+  async *end({ job, removes, grace_ms: graceMs }, { host }, signal) {
+    const ended = await host.end(job, { removes, ...(graceMs !== undefined && { graceMs }) }, signal);
     if (ended !== undefined) yield encodeRecord(ended);
   },
   async *claim({ job: id, nonce, fingerprint, waits }, { host, from }, signal) {
@@ -79,12 +78,12 @@ const ANSWERS: Answers = {
 };
 
 /**
- * Does to this node's own jobs what other nodes ask, takes jobs of theirs where `host` is given, and never asks any other node
- * to do it. Fails as the jobs do; the peers have checked that who asks is a member, and that node whether its client may.
+ * Does to this node's own jobs what other nodes ask, and never asks any other node to do it. Fails as the jobs do; the peers have
+ * checked that who asks is a member, and that node whether its client may.
  */
 export function carriedCallHandler(
   jobs: OwnJobs,
-  host: PlacementHost = NO_HOST,
+  host: PlacementHost,
 ): (request: Uint8Array, from: NodeId, signal: AbortSignal) => Pieces {
   return async function* (bytes, from, signal) {
     const request = decodeRequest(bytes);
@@ -96,9 +95,3 @@ export function carriedCallHandler(
     yield* answer(request, { jobs, host, from }, signal);
   };
 }
-
-function takesNone(): never {
-  throw new CarriedCallError('unsupported_call', 'this node takes no jobs of other nodes');
-}
-
-const NO_HOST: PlacementHost = { bid: takesNone, accept: takesNone, end: takesNone, claim: takesNone };

@@ -73,6 +73,10 @@ export class WorkerPool {
   get isPaused(): boolean {
     return this.#isPaused;
   }
+  /** Whether it begins with nothing as things stand. */
+  get isHeld(): boolean {
+    return this.#room() === 0;
+  }
   get isCordoned(): boolean {
     return this.#isCordoned;
   }

@@ -7,7 +7,7 @@ import type { JobContext } from './context.ts';
 import { clearInstance, deploy, haltAttempt, instanceOf } from './deployment.ts';
 import { isEngineAway } from './engine-gate.ts';
 import { DeployFailure } from './failure.ts';
-import { hasEnded, type Job, type JobOutcome } from './job.ts';
+import { CANCELLED, hasEnded, type Job, type JobOutcome } from './job.ts';
 
 /** Why work on a job ends early. */
 export class CancelRequest extends Error {
@@ -16,12 +16,6 @@ export class CancelRequest extends Error {
 export class ShutdownRequest extends Error {
   override readonly name = 'ShutdownRequest';
 }
-
-export const CANCELLED: JobOutcome = {
-  reason: 'cancelled',
-  message: 'cancelled on request',
-  retryable: false,
-};
 
 /** Longest wait before the next attempt, ms. */
 export const MAX_RETRY_BACKOFF_MS = 300_000;

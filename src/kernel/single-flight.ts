@@ -7,6 +7,11 @@ export class SingleFlight<Key, Result> {
     return this.#flights.size;
   }
 
+  /** Whether there is a run under way to be joined. */
+  has(key: Key): boolean {
+    return this.#flights.has(key);
+  }
+
   /**
    * Joins the run for `key`, or begins it. When `signal` is aborted this waiter leaves at once with the signal's
    * reason; the others are not disturbed.

@@ -55,8 +55,10 @@ export class FilePeerBook implements PeerBook, AsyncDisposable {
     this.#scheduleWrite();
   }
 
-  forget(peer: NodeId): void {
-    if (this.#pages.forget(peer)) this.#scheduleWrite();
+  forget(peer: NodeId): boolean {
+    const wasKnown = this.#pages.forget(peer);
+    if (wasKnown) this.#scheduleWrite();
+    return wasKnown;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

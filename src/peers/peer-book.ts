@@ -21,7 +21,8 @@ export interface PeerBook {
   entries(): readonly BookEntry[];
   /** The peer is connected; `addresses` are put in front of those known. */
   saw(peer: NodeId, addresses: readonly string[]): void;
-  forget(peer: NodeId): void;
+  /** Whether it was in it. */
+  forget(peer: NodeId): boolean;
 }
 
 /** A book as it is in memory: bounded, and nothing else. */

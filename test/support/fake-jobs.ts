@@ -255,6 +255,7 @@ export class FakeJobs implements OwnJobs {
       workerCount: 10,
       running: this.#count('running'),
       isPaused: this.isPaused,
+      isHeld: this.isPaused,
       isDraining: this.isDraining,
     };
   }

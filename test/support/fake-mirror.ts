@@ -1,5 +1,6 @@
 import type { JobId, NodeId } from '../../src/kernel/ids.ts';
 import { hasEnded, type Job, type JobEvent } from '../../src/jobs/job.ts';
+import type { RemoteObservation } from '../../src/jobs/jobs.ts';
 import type { JobMirror, MirroredJob, MirrorListener, MirrorQuery } from '../../src/jobs/job-mirror.ts';
 
 /** What this node knows of other nodes' jobs, as a test tells it. */
@@ -12,6 +13,7 @@ export class FakeMirror implements JobMirror {
   /** Every id that was asked for. */
   readonly asked: JobId[] = [];
   readonly #jobs = new Map<string, Job>();
+  readonly #removed = new Set<JobId>();
   readonly #listeners = new Set<MirrorListener>();
 
   /** How many follow the changes. */
@@ -25,6 +27,14 @@ export class FakeMirror implements JobMirror {
       .sort((one, other) => (one.owner < other.owner ? -1 : 1));
     const found = jobs.find(({ outcome }) => outcome?.reason !== 'duplicate') ?? jobs[0];
     return found === undefined ? undefined : this.#mirrored(found);
+  }
+
+  wasRemoved(id: JobId): boolean {
+    return this.#removed.has(id) && this.find(id) === undefined;
+  }
+
+  observe(owner: NodeId): RemoteObservation {
+    return { ageMs: this.ageMs.get(owner) ?? 100, isLost: this.lost.has(owner) };
   }
 
   list({ states, idPrefix = '', name, owner, before, limit }: MirrorQuery): MirroredJob[] {
@@ -58,11 +68,13 @@ export class FakeMirror implements JobMirror {
   }
 
   remove(job: Job): void {
-    if (this.#jobs.delete(`${job.owner} ${job.id}`)) this.#publish(job, 'removed', undefined);
+    if (!this.#jobs.delete(`${job.owner} ${job.id}`)) return;
+    this.#removed.add(job.id);
+    this.#publish(job, 'removed', undefined);
   }
 
   #mirrored(job: Job): MirroredJob {
-    return { job, ageMs: this.ageMs.get(job.owner) ?? 100, isLost: this.lost.has(job.owner) };
+    return { job, ...this.observe(job.owner) };
   }
 
   #publish(job: Job, type: JobEvent['type'], after: Job | undefined): void {

@@ -1,6 +1,7 @@
 import type { JobId, NodeId } from '../../src/kernel/ids.ts';
-import { carriedCallHandler } from '../../src/jobs/carried/serve-calls.ts';
+import { carriedCallHandler } from '../../src/jobs/serve-calls.ts';
 import { ClusterJobs } from '../../src/jobs/cluster-jobs.ts';
+import type { PlacementHost } from '../../src/jobs/placement/host.ts';
 import type { OwnJobs } from '../../src/jobs/jobs.ts';
 import { decodeRecord, encodeRecord } from '../../src/jobs/record.ts';
 import { jobSpecSchema } from '../../src/jobs/spec.ts';
@@ -11,6 +12,13 @@ import { SILENT_LOGGER } from '../../src/telemetry/logger.ts';
 import { FakeJobs } from './fake-jobs.ts';
 import { FakeMirror } from './fake-mirror.ts';
 import { PeerPair } from './peer-pair.ts';
+
+/** A node that gives no jobs to others. */
+export const NO_HOST: PlacementHost = { bid: refuse, accept: refuse, end: refuse, claim: refuse };
+
+function refuse(): never {
+  throw new Error('no job is given to this node');
+}
 
 /** Two nodes: `near`, through which a test looks at everything, and `far`, which is only reached by calls. */
 export class JobCluster {
@@ -28,7 +36,7 @@ export class JobCluster {
       },
     };
     const carrier = new PeerCalls({ ...deps, network: this.pair.a });
-    new PeerCalls({ ...deps, network: this.pair.b }).serve(carriedCallHandler(this.far));
+    new PeerCalls({ ...deps, network: this.pair.b }).serve(carriedCallHandler(this.far, NO_HOST));
     const owner = this.pair.a.nodeId;
     this.jobs = new ClusterJobs({
       own,

@@ -1,6 +1,6 @@
 import type { CallCarrier } from '../../src/jobs/carried/call-carrier.ts';
 import { decodeRequest, type CarriedRequest } from '../../src/jobs/carried/requests.ts';
-import { carriedCallHandler } from '../../src/jobs/carried/serve-calls.ts';
+import { carriedCallHandler } from '../../src/jobs/serve-calls.ts';
 import { ClusterJobs } from '../../src/jobs/cluster-jobs.ts';
 import { hasEnded, type Job } from '../../src/jobs/job.ts';
 import { JobPlacement } from '../../src/jobs/placement/job-placement.ts';
@@ -51,6 +51,11 @@ export class PlacementNode {
     this.#told = log.subscribe((_event, after, before) => cluster.tell(owner, after, before));
   }
 
+  /** Its jobs are known: it may be given others, and gives. */
+  open(): void {
+    this.placement.start();
+  }
+
   get owner(): NodeId {
     return this.harness.owner;
   }
@@ -77,8 +82,6 @@ export class PlacementCluster implements AsyncDisposable {
   fate: (call: CarriedRequest, from: NodeId, to: NodeId) => Fate = () => 'through';
   /** How long each call takes on its way there, and its answer on its way back, ms. */
   delayMs: (call: CarriedRequest) => number = () => 0;
-  /** Nodes that were heard of lately, and may not be there. */
-  readonly present: NodeId[] = [];
   /** Every call that came to its node, as `from call to`. */
   readonly calls: string[] = [];
   readonly #nodes = new Map<NodeId, PlacementNode>();
@@ -99,7 +102,9 @@ export class PlacementCluster implements AsyncDisposable {
 
   async add(name: string, options: HarnessOptions = {}): Promise<PlacementNode> {
     const harness = await JobHarness.start({ ...options, owner: name as NodeId });
-    return this.#join(harness);
+    const node = this.#join(harness);
+    node.open();
+    return node;
   }
 
   node(name: string): PlacementNode {
@@ -110,9 +115,16 @@ export class PlacementCluster implements AsyncDisposable {
 
   /** Dies without a word, and comes back with what is on disk. */
   async restart(name: string): Promise<PlacementNode> {
-    const node = this.node(name);
+    const node = await this.beginRestart(name);
+    node.open();
+    return node;
+  }
+
+  /** The same up to where it is connected, and its own jobs are not known yet. */
+  async beginRestart(name: string): Promise<PlacementNode> {
+    const { harness } = this.node(name);
     await this.take(name);
-    return this.#join(await node.harness.restart());
+    return this.#join(await harness.restart());
   }
 
   /** Nobody reaches it any more, and it is not there either. */
@@ -172,7 +184,6 @@ export class PlacementCluster implements AsyncDisposable {
       [...this.#nodes.keys()].filter((node) => node !== owner && this.#isReached(owner, node));
     return {
       connected,
-      present: () => [...connected(), ...this.present].filter((node) => node !== owner),
       subscribe: (listener) => {
         const listeners = this.#listeners.get(owner) ?? new Set();
         this.#listeners.set(owner, listeners.add(listener));
@@ -190,7 +201,7 @@ export class PlacementCluster implements AsyncDisposable {
     await Promise.resolve();
     signal.throwIfAborted();
     const target = this.#nodes.get(to);
-    if (target === undefined || !this.#isReached(from, to)) throw unreachable(to);
+    if (target === undefined || !this.#isReached(from, to)) throw unreachable(to, { sent: false });
     const call = decodeRequest(request);
     const fate = this.fate(call, from, to);
     if (fate === 'lost') throw unreachable(to);
@@ -242,8 +253,8 @@ export class PlacementCluster implements AsyncDisposable {
   }
 }
 
-function unreachable(node: NodeId): PeerError {
-  return new PeerError('peer_unreachable', `node ${node} is not connected`, { retryable: true });
+function unreachable(node: NodeId, details: Record<string, unknown> = {}): PeerError {
+  return new PeerError('peer_unreachable', `node ${node} is not connected`, { retryable: true, details });
 }
 
 /** As an error is on its arrival: the code and the facts, and nothing of its class. */

@@ -112,9 +112,8 @@ export const logs = defineMethod<'ContainerService.Logs'>()({
   errors: ['not_found', 'invalid_state', 'peer_unreachable'],
   handle: async ({ job_id, tail = MAX_TAIL_LINES, since, timestamps = false }, deps, { signal }) => {
     const id = existingId(job_id);
-    const sinceMs = since === undefined ? undefined : readSince(since, deps.clock.wallMs());
     // One line more than is wanted shows whether there are more.
-    const options = { tail: tail + 1, timestamps, signal, ...(sinceMs !== undefined && { sinceMs }) };
+    const options = { tail: tail + 1, timestamps, signal, ...readSince(since) };
     return { job_id, ...(await collectTail(deps.jobs.logs(id, options), tail)) };
   },
 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseDuration } from '../../kernel/duration.ts';
 import type { JobId, NodeId } from '../../kernel/ids.ts';
 import { isJobId } from '../../kernel/ids.ts';
+import { isNodeId } from '../../kernel/peer-address.ts';
 import { JOB_STATES } from '../../jobs/job.ts';
 import type { JobState } from '../../jobs/job.ts';
 import { JobError } from '../../jobs/errors.ts';
@@ -14,8 +15,7 @@ export const jobIdField = z.string().min(1).max(128).describe('id of a job');
 /** A libp2p peer id. */
 export const nodeIdField = z
   .string()
-  .regex(/^[A-Za-z0-9]{1,128}$/, { error: 'must be the id of a node' })
-  .transform((text) => text as NodeId);
+  .refine((text): text is NodeId => isNodeId(text), { error: 'must be the id of a node' });
 
 export const jobStateField = z.enum(Object.keys(JOB_STATES) as [JobState, ...JobState[]]);
 

@@ -1,23 +1,19 @@
 import { z } from 'zod';
 import type { NodeId } from '../../kernel/ids.ts';
-import { isNodeId } from '../../kernel/peer-address.ts';
 import { PeerError } from '../../peers/errors.ts';
 import { invalidParams } from '../params.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { defineMethod } from './definition.ts';
-import { noParams } from './fields.ts';
+import { nodeIdField, noParams } from './fields.ts';
 import { identityResult, peerResult } from './results.ts';
 
 /** How long a ping may take unless it is told otherwise, ms. */
 const DEFAULT_PING_MS = 5_000;
 const MAX_PING_MS = 60_000;
 
-const nodeIdField = z
-  .string()
-  .refine((text): text is NodeId => isNodeId(text), { error: 'must be the id of a node' })
-  .describe('id of another node');
+const otherNodeField = nodeIdField.describe('id of another node');
 
-const nodeParams = z.strictObject({ node_id: nodeIdField });
+const nodeParams = z.strictObject({ node_id: otherNodeField });
 
 export const list = defineMethod<'PeerService.List'>()({
   summary: 'Every other node that is known, and how it stands.',
@@ -32,7 +28,7 @@ export const ping = defineMethod<'PeerService.Ping'>()({
   summary: 'How long a message to another node and back takes.',
   scope: 'read',
   params: z.strictObject({
-    node_id: nodeIdField,
+    node_id: otherNodeField,
     timeout_ms: z.int().min(1).max(MAX_PING_MS).default(DEFAULT_PING_MS),
   }),
   result: () => z.strictObject({ node_id: z.string(), rtt_ms: z.number() }),
@@ -84,12 +80,16 @@ export const deny = defineMethod<'PeerService.Deny'>()({
 });
 
 export const forget = defineMethod<'PeerService.Forget'>()({
-  summary: 'Remembers the addresses of a node no longer. One that comes back by itself is known again.',
+  summary:
+    'Drops a node that will not return: its addresses, what is known of its jobs, here and by and by on every other node, and what is on its way to it. One that comes back all the same is known again.',
   scope: 'full',
   params: nodeParams,
   result: () => z.strictObject({ node_id: z.string(), forgotten: z.boolean() }),
   errors: ['invalid_state'],
-  handle: ({ node_id }, deps) => ({ node_id, forgotten: deps.peers.forget(otherNode(node_id, deps)) }),
+  handle: async ({ node_id }, deps) => ({
+    node_id,
+    forgotten: await deps.peers.forget(otherNode(node_id, deps)),
+  }),
 });
 
 function otherNode(id: NodeId, deps: ApiDependencies): NodeId {

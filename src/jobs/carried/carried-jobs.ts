@@ -1,11 +1,11 @@
 import { CodedError } from '../../kernel/errors.ts';
-import type { InstanceStats, LogChunk, LogsOptions } from '../../runtime/driver.ts';
+import type { InstanceStats, LogChunk } from '../../runtime/driver.ts';
 import { RUNTIME_ERROR_CODES, RuntimeError, type RuntimeErrorCode } from '../../runtime/errors.ts';
 import { JOB_ERROR_CODES, JobError, type JobErrorCode } from '../errors.ts';
 import type { JobEvent } from '../job.ts';
 import type { MirroredJob } from '../job-mirror.ts';
 import { MAX_HISTORY } from '../job-store.ts';
-import type { JobSnapshot } from '../jobs.ts';
+import type { JobLogsOptions, JobSnapshot } from '../jobs.ts';
 import { RecordError } from '../record.ts';
 import type { CallCarrier } from './call-carrier.ts';
 import { decodeEvent, decodeLogChunk, decodeSnapshot, decodeStats } from './replies.ts';
@@ -69,12 +69,15 @@ export class CarriedJobs {
     return this.#all(target, { call: 'stats' }, { decode: decodeStats, signal });
   }
 
-  logs(target: MirroredJob, options: LogsOptions, signal: AbortSignal): AsyncIterable<LogChunk> {
-    const { follow, sinceMs, tail, timestamps } = options;
+  logs(target: MirroredJob, options: JobLogsOptions, signal: AbortSignal): AsyncIterable<LogChunk> {
+    const { follow, sinceMs, sinceAgoMs, tail, timestamps } = options;
     const request: Request = {
       call: 'logs',
       ...(follow !== undefined && { follow }),
       ...(sinceMs !== undefined && { since_ms: Math.max(0, Math.floor(sinceMs)) }),
+      ...(sinceAgoMs !== undefined && {
+        since_ago_ms: Math.min(Math.floor(sinceAgoMs), Number.MAX_SAFE_INTEGER),
+      }),
       ...(tail !== undefined && { tail }),
       ...(timestamps !== undefined && { timestamps }),
     };

@@ -3,7 +3,7 @@ import type { JobId } from '../../kernel/ids.ts';
 import type { InstanceStats, LogChunk, PullProgress } from '../../runtime/driver.ts';
 import { JOB_STATES, type JobEvent, type JobReason, type JobState } from '../job.ts';
 import type { JobSnapshot } from '../jobs.ts';
-import { decodeRecord, encodeRecord } from '../record.ts';
+import { decodeRecord, encodeRecord, shortened } from '../record.ts';
 import { CarriedCallError, parseJson } from './requests.ts';
 
 /** What the owner answers: JSON, records, and pieces of logs. Everything is checked by who reads it. */
@@ -12,6 +12,9 @@ import { CarriedCallError, parseJson } from './requests.ts';
 export const MAX_WHOLE_RECORD_BYTES = 768 * 1024;
 /** Longest piece of a log. */
 const LOG_PIECE_BYTES = 256 * 1024;
+
+/** Longest sentence about what happened to a job that leaves its owner, characters. */
+const MAX_EVENT_MESSAGE_LENGTH = 4_096;
 
 const count = z.int().min(0);
 const amount = z.number().min(0);
@@ -67,7 +70,7 @@ const event = z.object({
   type: z.enum([...(Object.keys(JOB_STATES) as JobState[]), 'removed']),
   attempt: count,
   reason: z.string().max(64).exactOptional(),
-  message: z.string().exactOptional(),
+  message: z.string().max(MAX_EVENT_MESSAGE_LENGTH).exactOptional(),
   exit_code: z.int().exactOptional(),
 });
 
@@ -81,7 +84,8 @@ export function encodeEvent({
   message,
   exitCode,
 }: JobEvent): Uint8Array {
-  return json({ epoch, seq, at: atMs, type, attempt, reason, message, exit_code: exitCode });
+  const told = message === undefined ? undefined : shortened(message, MAX_EVENT_MESSAGE_LENGTH);
+  return json({ epoch, seq, at: atMs, type, attempt, reason, message: told, exit_code: exitCode });
 }
 
 export function decodeEvent(piece: Uint8Array, jobId: JobId): JobEvent {
@@ -91,21 +95,41 @@ export function decodeEvent(piece: Uint8Array, jobId: JobId): JobEvent {
 
 const stats = z.object({
   cpus: amount,
-  memoryBytes: amount,
-  memoryLimitBytes: amount,
-  networkReceivedBytes: amount,
-  networkSentBytes: amount,
-  blockReadBytes: amount,
-  blockWrittenBytes: amount,
+  memory: amount,
+  memory_limit: amount,
+  network_received: amount,
+  network_sent: amount,
+  block_read: amount,
+  block_written: amount,
   pids: count,
-}) satisfies z.ZodType<InstanceStats>;
+});
 
 export function encodeStats(sample: InstanceStats): Uint8Array {
-  return json(sample);
+  const message: z.output<typeof stats> = {
+    cpus: sample.cpus,
+    memory: sample.memoryBytes,
+    memory_limit: sample.memoryLimitBytes,
+    network_received: sample.networkReceivedBytes,
+    network_sent: sample.networkSentBytes,
+    block_read: sample.blockReadBytes,
+    block_written: sample.blockWrittenBytes,
+    pids: sample.pids,
+  };
+  return json(message);
 }
 
 export function decodeStats(piece: Uint8Array): InstanceStats {
-  return read(stats, piece);
+  const message = read(stats, piece);
+  return {
+    cpus: message.cpus,
+    memoryBytes: message.memory,
+    memoryLimitBytes: message.memory_limit,
+    networkReceivedBytes: message.network_received,
+    networkSentBytes: message.network_sent,
+    blockReadBytes: message.block_read,
+    blockWrittenBytes: message.block_written,
+    pids: message.pids,
+  };
 }
 
 const STREAM_BYTES = { stdout: 1, stderr: 2 } as const satisfies Record<LogChunk['stream'], number>;

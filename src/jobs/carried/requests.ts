@@ -19,8 +19,6 @@ const ms = z.int().min(0);
 export const carriedRequestSchema = z.discriminatedUnion('call', [
   /** The job with all of its spec. */
   z.object({ call: z.literal('get'), job }),
-  /** The job's record, as it is told to everybody. */
-  z.object({ call: z.literal('locate'), job }),
   z.object({ call: z.literal('history'), job }),
   z.object({ call: z.literal('stats'), job }),
   z.object({
@@ -38,6 +36,8 @@ export const carriedRequestSchema = z.discriminatedUnion('call', [
     follow: z.boolean().exactOptional(),
     /** Compared with the times in the log itself, which are the owner's. */
     since_ms: ms.exactOptional(),
+    /** The same as a duration before now: clocks of two nodes are not compared. */
+    since_ago_ms: ms.exactOptional(),
     tail: z.int().min(0).exactOptional(),
     timestamps: z.boolean().exactOptional(),
   }),
@@ -50,7 +50,7 @@ export const carriedRequestSchema = z.discriminatedUnion('call', [
     parent: job.exactOptional(),
     request: jobSpecSchema,
   }),
-  z.object({ call: z.literal('end'), job, removes: z.boolean() }),
+  z.object({ call: z.literal('end'), job, removes: z.boolean(), grace_ms: ms.exactOptional() }),
   z.object({
     call: z.literal('claim'),
     job,

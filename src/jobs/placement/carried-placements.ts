@@ -1,18 +1,21 @@
 import type { JobId, NodeId } from '../../kernel/ids.ts';
+import type { CallCarrier } from '../carried/call-carrier.ts';
+import { unreadable } from '../carried/replies.ts';
+import { encodeRequest, type CarriedRequest } from '../carried/requests.ts';
 import type { Job } from '../job.ts';
-import type { Claim, ClaimAnswer } from '../placement/host.ts';
-import type { PlacedRequest } from '../placement/outbox-store.ts';
-import type { Bid } from '../placement/rank-bids.ts';
 import { decodeRecord } from '../record.ts';
-import type { CallCarrier } from './call-carrier.ts';
+import type { Claim, ClaimAnswer, EndOptions } from './host.ts';
+import type { PlacedRequest } from './outbox-store.ts';
 import { decodeAccepted, decodeBid, decodeClaimAnswer } from './placement-replies.ts';
-import { unreadable } from './replies.ts';
-import { encodeRequest, type CarriedRequest } from './requests.ts';
+import type { Bid } from './rank-bids.ts';
 
 /** No answer has more. */
 const MAX_PIECES = 2;
 
-/** Asks other nodes to take jobs. Everything fails as the node that is asked, or the way to it, does. */
+/**
+ * Asks other nodes to take jobs. Everything fails as the node that is asked, or the way to it, does; a job of another id or another
+ * node than was asked for is an answer that cannot be read.
+ */
 export class CarriedPlacements {
   readonly #carrier: CallCarrier;
 
@@ -34,13 +37,24 @@ export class CarriedPlacements {
   ): Promise<{ job: Job; deduplicated: boolean }> {
     const request = { ...spec, ...(idempotencyKey !== undefined && { idempotency_key: idempotencyKey }) };
     const sent = { call: 'accept' as const, job, caller, request, ...(parent !== undefined && { parent }) };
-    return decodeAccepted(await this.#ask(node, sent, signal));
+    const accepted = decodeAccepted(await this.#ask(node, sent, signal));
+    requireAsked(accepted.job, job, node);
+    return accepted;
   }
 
   /** `undefined` when the node has no such job. */
-  async end(node: NodeId, job: JobId, removes: boolean, signal: AbortSignal): Promise<Job | undefined> {
-    const [record] = await this.#ask(node, { call: 'end', job, removes }, signal);
-    return record === undefined ? undefined : decodeRecord(record);
+  async end(
+    node: NodeId,
+    id: JobId,
+    { removes, graceMs }: EndOptions,
+    signal: AbortSignal,
+  ): Promise<Job | undefined> {
+    const grace = graceMs === undefined ? {} : { grace_ms: graceMs };
+    const [record] = await this.#ask(node, { call: 'end', job: id, removes, ...grace }, signal);
+    if (record === undefined) return undefined;
+    const job = decodeRecord(record);
+    requireAsked(job, id, node);
+    return job;
   }
 
   async claim(
@@ -49,7 +63,9 @@ export class CarriedPlacements {
     signal: AbortSignal,
   ): Promise<ClaimAnswer> {
     const request = { call: 'claim' as const, job: id, nonce, fingerprint, waits };
-    return decodeClaimAnswer(await this.#ask(node, request, signal));
+    const answer = decodeClaimAnswer(await this.#ask(node, request, signal));
+    if (answer.kind === 'known') requireAsked(answer.job, id, node);
+    return answer;
   }
 
   async #ask(node: NodeId, request: CarriedRequest, signal: AbortSignal): Promise<Uint8Array[]> {
@@ -60,4 +76,8 @@ export class CarriedPlacements {
     }
     return pieces;
   }
+}
+
+function requireAsked(job: Job, id: JobId, owner: NodeId): void {
+  if (job.id !== id || job.owner !== owner) throw unreadable();
 }

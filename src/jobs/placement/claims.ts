@@ -1,20 +1,24 @@
-import type { Clock } from '../../kernel/clock.ts';
+import { sleep, type Clock } from '../../kernel/clock.ts';
 import type { JobId, NodeId } from '../../kernel/ids.ts';
+import { CodedError } from '../../kernel/errors.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
 import { abortable } from '../../kernel/single-flight.ts';
 import { JobError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { JobMirror } from '../job-mirror.ts';
-import type { JobSpec } from '../spec.ts';
-import { askAbout, isMeant, type SpecQuestion } from './fingerprint.ts';
+import { askAbout, isMeant, type KeyedSpec, type SpecQuestion } from './fingerprint.ts';
 import type { Claim, ClaimAnswer } from './host.ts';
 import type { Members } from './members.ts';
 import type { Outbox } from './outbox.ts';
 
 /** How long all peers together are given to say whether they have the job of a key, ms. One that does not answer does not hinder. */
 const ASK_LIMIT_MS = 1_000;
+/** Before a peer that serves too many calls is asked again, within that time, ms. */
+const BUSY_PAUSE_MS = 100;
 /** How long a node that goes ahead is waited for, ms: its own question, and the commit. */
 const WAIT_LIMIT_MS = 5_000;
+/** When one that had to give up waiting may come again, ms. */
+const RETRY_AFTER_MS = 1_000;
 
 /** Asks one node what it knows of a claim. */
 export type AskClaim = (node: NodeId, claim: Claim, signal: AbortSignal) => Promise<ClaimAnswer>;
@@ -23,9 +27,9 @@ export interface ClaimsDependencies {
   /** This node. */
   readonly owner: NodeId;
   readonly jobs: { find(id: JobId): Job | undefined; wasRemoved(id: JobId): boolean };
-  readonly mirror: Pick<JobMirror, 'find'>;
+  readonly mirror: Pick<JobMirror, 'find' | 'wasRemoved'>;
   readonly outbox: Pick<Outbox, 'find'>;
-  readonly members: Members;
+  readonly members: Pick<Members, 'connected'>;
   readonly ask: AskClaim;
   readonly clock: Clock;
 }
@@ -62,7 +66,7 @@ export class Claims {
    */
   async run<T>(
     id: JobId,
-    spec: JobSpec,
+    keyed: KeyedSpec,
     then: { readonly accept: () => Promise<T>; readonly found: (found: ClaimFound) => Promise<T> },
     signal: AbortSignal,
   ): Promise<T> {
@@ -74,7 +78,7 @@ export class Claims {
     const pending: Pending = { isDecided: false, rivals: new Set(), over: Promise.withResolvers() };
     this.#pending.set(id, pending);
     try {
-      const found = this.#hasOwn(id) ? undefined : await this.#search(id, spec, pending, signal);
+      const found = this.#hasOwn(id) ? undefined : await this.#search(id, keyed, pending, signal);
       if (found !== undefined) return await then.found(found);
       return await then.accept();
     } finally {
@@ -87,13 +91,12 @@ export class Claims {
   async answer(claim: Claim, from: NodeId, signal: AbortSignal): Promise<ClaimAnswer> {
     const { jobs, outbox, owner } = this.#deps;
     const job = this.#hasOwn(claim.id) ? jobs.find(claim.id) : undefined;
-    if (job !== undefined) return { kind: 'known', job, isSame: isMeant(job.spec, claim) };
+    if (job !== undefined) return { kind: 'known', job, isSame: isMeant(job, claim) };
+    // Who gives it to a node goes on asking that for as long as it takes.
+    const placed = outbox.find(claim.id);
+    if (placed !== undefined) return placedAnswer(placed.target, isMeant(placed.request, claim));
     const pending = this.#pending.get(claim.id);
-    if (pending === undefined) {
-      const placed = outbox.find(claim.id);
-      if (placed !== undefined) return placedAnswer(placed.target, isMeant(placed.request.spec, claim));
-      return jobs.wasRemoved(claim.id) ? { kind: 'removed' } : { kind: 'none' };
-    }
+    if (pending === undefined) return this.#wasRemoved(claim.id) ? REMOVED : { kind: 'none' };
     if (claim.waits) {
       await abortable(pending.over.promise, signal);
       return this.answer({ ...claim, waits: false }, from, signal);
@@ -109,17 +112,23 @@ export class Claims {
     return own !== undefined && own.outcome?.reason !== 'duplicate';
   }
 
+  /** It was here, or on a node that told of it, and nobody who told of it has it. */
+  #wasRemoved(id: JobId): boolean {
+    const { jobs, mirror } = this.#deps;
+    return jobs.wasRemoved(id) || mirror.wasRemoved(id);
+  }
+
   async #search(
     id: JobId,
-    spec: JobSpec,
+    keyed: KeyedSpec,
     pending: Pending,
     signal: AbortSignal,
   ): Promise<ClaimFound | undefined> {
     const { mirror, outbox, members } = this.#deps;
-    const question = askAbout(spec);
+    const question = askAbout(keyed);
     const placed = outbox.find(id);
     if (placed !== undefined)
-      return this.#foundIn(id, placedAnswer(placed.target, isMeant(placed.request.spec, question)));
+      return this.#foundIn(id, placedAnswer(placed.target, isMeant(placed.request, question)));
     const mirrored = mirror.find(id);
     if (mirrored !== undefined && mirrored.job.outcome?.reason !== 'duplicate') {
       const found = await this.#askOwner(mirrored.job, question, signal);
@@ -128,14 +137,15 @@ export class Claims {
     const waitedFor = new Set<NodeId>();
     for (;;) {
       const answers = await this.#askAll(id, question, members.connected(), signal);
-      const found = this.#firstFound(id, answers.values());
+      const own: readonly ClaimAnswer[] = this.#wasRemoved(id) ? [REMOVED] : [];
+      const found = this.#firstFound(id, [...answers.values(), ...own]);
       if (found !== undefined) return found;
-      const ahead = [...answers].filter(([, answer]) => answer.kind === 'pending' && answer.isAhead);
+      const ahead = [...answers.keys()].filter((node) => isAhead(answers.get(node)));
       // One that was let go ahead meanwhile, too.
-      const first = [...ahead.map(([node]) => node), ...pending.rivals]
-        .filter((node) => !waitedFor.has(node))
-        .sort()[0];
+      const first = [...ahead, ...pending.rivals].filter((node) => !waitedFor.has(node)).sort()[0];
       if (first === undefined) {
+        const [slow] = ahead;
+        if (slow !== undefined) throw stillAhead(id, slow);
         // At once: whoever asks from now on has to wait.
         pending.isDecided = true;
         return undefined;
@@ -176,7 +186,7 @@ export class Claims {
     return answers;
   }
 
-  /** `undefined` when there is no answer in time. */
+  /** `undefined` when there is no answer in time. One that serves too many calls is asked again within it. */
   async #ask(
     node: NodeId,
     claim: Claim,
@@ -184,11 +194,15 @@ export class Claims {
     signal: AbortSignal,
   ): Promise<ClaimAnswer | undefined> {
     using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs });
-    try {
-      return await abortable(this.#deps.ask(node, claim, limited.signal), limited.signal);
-    } catch {
-      signal.throwIfAborted();
-      return undefined;
+    for (;;) {
+      try {
+        return await abortable(this.#deps.ask(node, claim, limited.signal), limited.signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof CodedError && error.code === 'busy')) return undefined;
+      }
+      await sleep(this.#deps.clock, BUSY_PAUSE_MS, limited.signal).catch(() => signal.throwIfAborted());
+      if (limited.isTimedOut) return undefined;
     }
   }
 
@@ -223,6 +237,12 @@ export class Claims {
   }
 }
 
+const REMOVED: ClaimAnswer = { kind: 'removed' };
+
+function isAhead(answer: ClaimAnswer | undefined): boolean {
+  return answer?.kind === 'pending' && answer.isAhead;
+}
+
 function placedAnswer(target: NodeId, isSame: boolean): ClaimAnswer {
   return { kind: 'placed', target, isSame };
 }
@@ -231,6 +251,15 @@ function placedAnswer(target: NodeId, isSame: boolean): ClaimAnswer {
 function byOwner(one: ClaimAnswer, other: ClaimAnswer): number {
   if (one.kind !== 'known' || other.kind !== 'known') return 0;
   return one.job.owner < other.job.owner ? -1 : 1;
+}
+
+/** To accept it as well would make a second job. */
+function stillAhead(id: JobId, node: NodeId): JobError {
+  return new JobError(
+    'peer_unreachable',
+    `node ${node} is about to accept job ${id} for the same idempotency key, and does not get there; ask again`,
+    { details: { job_id: id, node_id: node }, retryable: true, retryAfterMs: RETRY_AFTER_MS },
+  );
 }
 
 function otherSpec(id: JobId, node: NodeId): JobError {

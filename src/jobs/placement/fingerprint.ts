@@ -5,22 +5,33 @@ import type { JobSpec } from '../spec.ts';
 
 const NONCE_BYTES = 16;
 
-/** What tells one who has a spec whether another one's is the same, and nobody what is in it. */
+/**
+ * What tells one who has a spec, and its idempotency key, whether another one's is the same. Nobody else can try values of it: the
+ * key is needed for that, and does not travel with the question.
+ */
 export interface SpecQuestion {
   /** New for each question, so that no answer to one helps with another. */
   readonly nonce: string;
   readonly fingerprint: string;
 }
 
-export function askAbout(spec: JobSpec): SpecQuestion {
+/** A spec, and the idempotency key that it was sent with. */
+export interface KeyedSpec {
+  readonly spec: JobSpec;
+  readonly idempotencyKey: string | undefined;
+}
+
+export function askAbout(keyed: KeyedSpec): SpecQuestion {
   const nonce = fillRandom(Buffer.allocUnsafe(NONCE_BYTES)).toString('hex');
-  return { nonce, fingerprint: fingerprintOf(spec, nonce) };
+  return { nonce, fingerprint: fingerprintOf(keyed, nonce) };
 }
 
-export function isMeant(spec: JobSpec, { nonce, fingerprint }: SpecQuestion): boolean {
-  return fingerprintOf(spec, nonce) === fingerprint;
+export function isMeant(keyed: KeyedSpec, { nonce, fingerprint }: SpecQuestion): boolean {
+  return keyed.idempotencyKey !== undefined && fingerprintOf(keyed, nonce) === fingerprint;
 }
 
-function fingerprintOf(spec: JobSpec, nonce: string): string {
-  return createHmac('sha256', nonce).update(canonicalJson(spec)).digest('hex');
+function fingerprintOf({ spec, idempotencyKey = '' }: KeyedSpec, nonce: string): string {
+  return createHmac('sha256', idempotencyKey)
+    .update(canonicalJson([nonce, spec]))
+    .digest('hex');
 }

@@ -4,16 +4,17 @@ import type { RuntimeDriver } from '../../runtime/driver.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import type { CallCarrier } from '../carried/call-carrier.ts';
-import { CarriedPlacements } from '../carried/carried-placements.ts';
 import type { Job } from '../job.ts';
 import type { JobLog } from '../job-log.ts';
 import type { JobMirror } from '../job-mirror.ts';
+import { CarriedPlacements } from './carried-placements.ts';
 import { Claims } from './claims.ts';
+import type { Courier } from './delivery.ts';
 import { Duplicates } from './duplicates.ts';
 import type { PlacementHost } from './host.ts';
 import { Hosting, type HostedJobs } from './hosting.ts';
 import type { Members } from './members.ts';
-import { Outbox, type Courier } from './outbox.ts';
+import { Outbox } from './outbox.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import { Parents } from './parents.ts';
 import { Placements } from './placements.ts';
@@ -34,17 +35,21 @@ export interface JobPlacementDependencies {
   readonly telemetry: Telemetry;
 }
 
-/** All that lets jobs of one node run on others, put together. Made when the jobs have started; goes on where it was. */
+/**
+ * All that lets jobs of one node run on others, put together. Knows at once what this node has given to others, so that it can answer
+ * for the keys of that; everything else begins with `start`.
+ */
 export class JobPlacement implements AsyncDisposable {
-  /** For those who call this node. */
-  readonly host: PlacementHost;
+  readonly #host: Hosting;
   /** For those who create jobs here. */
   readonly placements: Placements;
   readonly #outbox: Outbox;
   readonly #parents: Parents;
-  readonly #duplicates: Duplicates;
+  readonly #deps: JobPlacementDependencies;
+  readonly #subscriptions = new DisposableStack();
 
   constructor(deps: JobPlacementDependencies) {
+    this.#deps = deps;
     const { carrier, ...shared } = deps;
     const carried = new CarriedPlacements(carrier);
     const outbox = new Outbox({ ...shared, courier: this.#courier(deps.owner, carried) });
@@ -53,11 +58,11 @@ export class JobPlacement implements AsyncDisposable {
       outbox,
       ask: (node, claim, signal) => carried.claim(node, claim, signal),
     });
-    this.host = new Hosting({ ...shared, claims });
-    const parents = new Parents({ ...shared, outbox });
+    this.#host = new Hosting({ ...shared, claims });
+    const parents = this.#subscriptions.use(new Parents({ ...shared, outbox }));
     this.placements = new Placements({
       ...shared,
-      host: this.host,
+      host: this.#host,
       claims,
       outbox,
       parents,
@@ -65,13 +70,28 @@ export class JobPlacement implements AsyncDisposable {
     });
     this.#outbox = outbox;
     this.#parents = parents;
-    this.#duplicates = new Duplicates(shared);
-    outbox.resume();
+  }
+
+  /** For those who call this node. */
+  get host(): PlacementHost {
+    return this.#host;
+  }
+
+  /** Goes on where an earlier life of this node was. Once, when this node's own jobs have started. */
+  start(): void {
+    this.#host.open();
+    this.#outbox.resume();
+    this.#parents.resume();
+    this.#subscriptions.use(new Duplicates(this.#deps));
+  }
+
+  /** Gives up what is on its way to a node that will not return. Resolves when that is durable. */
+  forget(node: NodeId): Promise<void> {
+    return this.#outbox.forget(node);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#duplicates[Symbol.dispose]();
-    this.#parents[Symbol.dispose]();
+    this.#subscriptions.dispose();
     await this.#outbox[Symbol.asyncDispose]();
   }
 
@@ -79,9 +99,9 @@ export class JobPlacement implements AsyncDisposable {
   #courier(owner: NodeId, carried: CarriedPlacements): Courier {
     return {
       accept: (node, id, request, signal) =>
-        node === owner ? this.host.accept(id, request) : carried.accept(node, id, request, signal),
-      end: (node, id, removes, signal) =>
-        node === owner ? this.host.end(id, removes, signal) : carried.end(node, id, removes, signal),
+        node === owner ? this.#host.accept(id, request) : carried.accept(node, id, request, signal),
+      end: (node, id, how, signal) =>
+        node === owner ? this.#host.end(id, how, signal) : carried.end(node, id, how, signal),
     };
   }
 }

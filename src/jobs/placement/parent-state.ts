@@ -1,7 +1,14 @@
 import type { NodeId } from '../../kernel/ids.ts';
-import { hasEnded, isUp, type Job, type JobChild, type JobOutcome, type JobState } from '../job.ts';
+import {
+  CANCELLED,
+  hasEnded,
+  isUp,
+  type Job,
+  type JobChild,
+  type JobOutcome,
+  type JobState,
+} from '../job.ts';
 import type { JobChange } from '../job-log.ts';
-import { CANCELLED } from '../worker.ts';
 
 /** Nodes that a sentence names; of the others it gives the number. */
 const MAX_NAMED = 3;

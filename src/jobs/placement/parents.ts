@@ -1,14 +1,25 @@
 import { childJobId, type JobId, type NodeId } from '../../kernel/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { JobError } from '../errors.ts';
-import { hasEnded, isParent, MAX_CHILDREN, type Job, type JobChild, type JobState } from '../job.ts';
+import {
+  hasEnded,
+  isDuplicate,
+  isParent,
+  MAX_CHILDREN,
+  type Job,
+  type JobChild,
+  type JobState,
+} from '../job.ts';
 import type { JobLog } from '../job-log.ts';
 import type { JobMirror } from '../job-mirror.ts';
 import type { Submitted } from '../submissions.ts';
+import { shortened } from '../record.ts';
+import { MAX_MESSAGE_LENGTH } from '../record-shape.ts';
+import type { Delivered } from './delivery.ts';
 import type { HostedJobs } from './hosting.ts';
 import type { Members } from './members.ts';
-import type { Delivered, Outbox } from './outbox.ts';
-import type { PlacedRequest, PlacementWish } from './outbox-store.ts';
+import type { Outbox } from './outbox.ts';
+import type { PlacedRequest, Placement, PlacementWish } from './outbox-store.ts';
 import { advanceChild, nextOfParent } from './parent-state.ts';
 
 export interface ParentsDependencies {
@@ -17,8 +28,8 @@ export interface ParentsDependencies {
   readonly jobs: Pick<HostedJobs, 'place' | 'find' | 'wasRemoved'>;
   readonly log: JobLog;
   readonly mirror: Pick<JobMirror, 'find' | 'subscribe'>;
-  readonly outbox: Pick<Outbox, 'find' | 'send' | 'end'>;
-  readonly members: Members;
+  readonly outbox: Pick<Outbox, 'find' | 'send' | 'end' | 'giveUp'>;
+  readonly members: Pick<Members, 'connected'>;
   readonly logger: Logger;
 }
 
@@ -42,9 +53,13 @@ export class Parents implements Disposable {
   readonly #copies = new Map<JobId, Copy>();
   #isClosed = false;
 
-  /** Takes up what an earlier life of this node has left. */
   constructor(deps: ParentsDependencies) {
     this.#deps = deps;
+  }
+
+  /** Takes up what an earlier life of this node has left, and listens from then on. Once, before any is created. */
+  resume(): void {
+    const deps = this.#deps;
     this.#subscriptions.use(
       deps.log.subscribe((event, after, before) => {
         const job = after ?? before;
@@ -63,17 +78,19 @@ export class Parents implements Disposable {
     this.#subscriptions.dispose();
   }
 
-  /** Accepts a job with a copy on this node and on each other that is there now. See `Jobs.create`. */
+  /** Accepts a job with a copy on this node and on each other that can be asked now. See `Jobs.create`. */
   async create(id: JobId, request: PlacedRequest): Promise<Submitted> {
     const { owner, jobs, members } = this.#deps;
     if (this.#parents.size >= MAX_PARENTS) throw tooMany();
-    const nodes = [...new Set([owner, ...members.connected(), ...members.present()])].slice(0, MAX_CHILDREN);
+    const nodes = [owner, ...members.connected()].slice(0, MAX_CHILDREN);
     const children = nodes.map((node): JobChild => ({ node, state: 'pending', isDelivered: false }));
     return jobs.place({ id, ...request, children });
   }
 
   /** After each commit. */
   #follow(id: JobId, after: Job | undefined, before: Job | undefined): void {
+    if (after !== undefined && isDuplicate(after) && !(before !== undefined && isDuplicate(before)))
+      this.#yield(after);
     if (after === undefined || hasEnded(after)) {
       this.#forget(id, after ?? before);
       if (after === undefined && before !== undefined) this.#removeCopies(before);
@@ -117,7 +134,7 @@ export class Parents implements Disposable {
 
   /** Brings to each node what it does not have yet: its copy, or the wish that it ends. */
   #push(job: Job): void {
-    if (job.outcome?.reason === 'duplicate') return this.#change(job.id, undefined, {});
+    if (isDuplicate(job)) return this.#change(job.id, undefined, {});
     for (const child of job.children ?? []) {
       if (hasEnded(child)) continue;
       if (job.desire === 'run' && child.isDelivered) continue;
@@ -126,16 +143,43 @@ export class Parents implements Disposable {
     this.#change(job.id, undefined, {});
   }
 
+  /**
+   * The copies of a job that counts are its node's business, and no more asked for here; those that only this one has end. What
+   * only this node remembers is in the outbox from now on, since the parent ends at once.
+   */
+  #yield(job: Job): void {
+    const { outbox, logger } = this.#deps;
+    const own = this.#ownCopies(job);
+    for (const { node } of job.children ?? []) {
+      if (own.includes(node)) void this.#deliver(job, node, 'end');
+      else
+        outbox.giveUp(childJobId(job.id, node)).catch((error: unknown) => {
+          logger.error({ job_id: job.id, peer: node, err: error }, 'copy not given up');
+        });
+    }
+  }
+
+  /** Nodes whose copies no other parent of the same id has. Where nothing is known of that parent, none is taken from it. */
+  #ownCopies(job: Job): readonly NodeId[] {
+    const nodes = (job.children ?? []).map(({ node }) => node);
+    if (!isDuplicate(job)) return nodes;
+    const keeper = this.#deps.mirror.find(job.id)?.job;
+    // A record that would be too long says only that there are copies.
+    const isKnown = keeper !== undefined && !(keeper.isAbridged === true && keeper.children?.length === 0);
+    if (!isKnown) return [];
+    return nodes.filter((node) => keeper.children?.some((child) => child.node === node) !== true);
+  }
+
   async #deliver(job: Job, node: NodeId, wish: PlacementWish): Promise<void> {
     const { outbox, log, logger } = this.#deps;
-    const id = childJobId(job.id, node);
+    const placement = copyOf(job, node, wish);
+    const { id } = placement;
+    const { stopGraceMs: graceMs } = job;
     try {
-      if (wish !== 'run' && outbox.find(id) !== undefined) return await outbox.end(id, false);
-      const { spec, caller } = job;
-      const request = { spec, caller, idempotencyKey: undefined, parent: job.id };
-      const placement = { id, target: node, createdAtMs: job.createdAtMs, wish, request };
-      const sent = await outbox.send(placement, { isRemembered: true, insists: true });
-      const delivered = await sent.delivered;
+      if (wish !== 'run' && outbox.find(id) !== undefined) return await outbox.end(id, false, graceMs);
+      const options = { isRemembered: !isDuplicate(job), insists: true, graceMs };
+      const answer = await outbox.send(placement, options);
+      const delivered = await answer.wait();
       this.#change(job.id, node, heardOf(delivered), noteOf(node, delivered));
       // It was told otherwise while the copy was on its way.
       const now = log.liveJob(job.id);
@@ -147,17 +191,10 @@ export class Parents implements Disposable {
   }
 
   /** The copies of a removed job go with it; those of a node that is away, when it is back. */
-  #removeCopies({ id: parent, children = [], spec, caller, createdAtMs, outcome }: Job): void {
-    if (this.#isClosed || outcome?.reason === 'duplicate') return;
-    const request = { spec: { ...spec, env: {} }, caller, idempotencyKey: undefined, parent };
-    for (const { node } of children) {
-      const placement = {
-        id: childJobId(parent, node),
-        target: node,
-        createdAtMs,
-        wish: 'remove' as const,
-        request,
-      };
+  #removeCopies(job: Job): void {
+    if (this.#isClosed) return;
+    for (const node of this.#ownCopies(job)) {
+      const placement = copyOf(job, node, 'remove');
       this.#deps.outbox.send(placement).catch((error: unknown) => {
         // Each goes in its own time then.
         this.#deps.logger.warn(
@@ -205,6 +242,17 @@ export class Parents implements Disposable {
   }
 }
 
+/** What its node is to be told of a copy: all of the spec only where it is to run it. */
+function copyOf(
+  { id: parent, spec, caller, createdAtMs }: Job,
+  node: NodeId,
+  wish: PlacementWish,
+): Placement {
+  const told = wish === 'run' ? spec : { ...spec, env: {} };
+  const request = { spec: told, caller, idempotencyKey: undefined, parent };
+  return { id: childJobId(parent, node), target: node, createdAtMs, wish, request };
+}
+
 function heardOf(delivered: Delivered): { readonly isDelivered: true; readonly state: JobState } {
   switch (delivered.kind) {
     case 'accepted':
@@ -217,9 +265,8 @@ function heardOf(delivered: Delivered): { readonly isDelivered: true; readonly s
 }
 
 function noteOf(node: NodeId, delivered: Delivered): string | undefined {
-  return delivered.kind === 'refused'
-    ? `copy on node ${node}: refused, ${delivered.error.message}`
-    : undefined;
+  if (delivered.kind !== 'refused') return undefined;
+  return shortened(`copy on node ${node}: refused, ${delivered.error.message}`, MAX_MESSAGE_LENGTH);
 }
 
 function tooMany(): JobError {

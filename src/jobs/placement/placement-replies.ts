@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { NodeId } from '../../kernel/ids.ts';
+import { json, MAX_WHOLE_RECORD_BYTES, read, unreadable } from '../carried/replies.ts';
 import type { Job } from '../job.ts';
-import type { ClaimAnswer } from '../placement/host.ts';
-import type { Bid } from '../placement/rank-bids.ts';
 import { decodeRecord, encodeRecord } from '../record.ts';
-import { json, MAX_WHOLE_RECORD_BYTES, read, unreadable } from './replies.ts';
+import type { ClaimAnswer } from './host.ts';
+import type { Bid } from './rank-bids.ts';
 
 /** What a node answers that is to take a job: JSON, and after it the record of the job, where there is one. */
 

@@ -1,15 +1,12 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { jobIdOfKey, newJobId, type JobId, type NodeId } from '../../kernel/ids.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
-import { abortable } from '../../kernel/single-flight.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import { JobError } from '../errors.ts';
-import type { Job } from '../job.ts';
-import type { MirroredJob } from '../job-mirror.ts';
-import { LEASE_MS } from '../mirrored-jobs.ts';
-import type { JobSpec, JobRequest } from '../spec.ts';
+import { CANCELLED, type Job } from '../job.ts';
+import type { JobMirror, MirroredJob } from '../job-mirror.ts';
+import type { JobRequest } from '../spec.ts';
 import { refuseWhenFull, type Submitted } from '../submissions.ts';
-import { CANCELLED } from '../worker.ts';
 import { bestNodes, type AskBid } from './bids.ts';
 import type { ClaimFound, Claims } from './claims.ts';
 import type { PlacementHost } from './host.ts';
@@ -21,8 +18,6 @@ import type { Parents } from './parents.ts';
 
 /** How long a Create waits for the node that is to run the job, ms. It is asked on after that. */
 const ANSWER_LIMIT_MS = 10_000;
-/** How long whoever waits for a job waits for it to arrive, where no limit was given, ms. */
-const ARRIVAL_LIMIT_MS = 600_000;
 
 export interface PlacementsDependencies {
   /** This node. */
@@ -32,7 +27,8 @@ export interface PlacementsDependencies {
   readonly claims: Claims;
   readonly outbox: Outbox;
   readonly parents: Pick<Parents, 'create'>;
-  readonly members: Members;
+  readonly members: Pick<Members, 'connected'>;
+  readonly mirror: Pick<JobMirror, 'observe'>;
   readonly askBid: AskBid;
   readonly clock: Clock;
   readonly telemetry: Pick<Telemetry, 'jobPlaced'>;
@@ -49,28 +45,29 @@ export class Placements {
   /** Whether a Create is for this node alone to decide. */
   isLocal({ placement, idempotency_key: key }: JobRequest): boolean {
     if (placement !== undefined && placement !== 'local' && placement !== this.#deps.owner) return false;
-    if (key === undefined) return true;
-    return this.#deps.members.connected().length === 0 && this.#deps.outbox.size === 0;
+    // The job of a key may be another node's, though none is there to be asked just now.
+    return key === undefined;
+  }
+
+  /** Jobs on their way to other nodes, as far as they are known here. */
+  all(): MirroredJob[] {
+    return this.#deps.outbox.placements().map((placement) => this.#observed(placement));
   }
 
   /** A job on its way to another node, as far as it is known here. */
   find(id: JobId): MirroredJob | undefined {
     const placement = this.#deps.outbox.find(id);
-    if (placement === undefined) return undefined;
-    const { clock, members } = this.#deps;
-    const job = placedJob(placement);
-    const ageMs = Math.max(0, clock.wallMs() - placement.createdAtMs);
-    return { job, ageMs, isLost: ageMs > LEASE_MS && !members.present().includes(placement.target) };
+    return placement === undefined ? undefined : this.#observed(placement);
   }
 
   /** Resolves when a job is not on its way any more. Fails with `timeout` after `limitMs`. */
-  async arrival(id: JobId, limitMs: number | undefined, signal: AbortSignal): Promise<void> {
+  async arrival(id: JobId, limitMs: number, signal: AbortSignal): Promise<void> {
     const { outbox, clock } = this.#deps;
     const placement = outbox.find(id);
     if (placement === undefined) return;
-    using limited = new LinkedSignal([signal], { clock, limitMs: Math.max(1, limitMs ?? ARRIVAL_LIMIT_MS) });
+    using limited = new LinkedSignal([signal], { clock, limitMs: Math.max(1, limitMs) });
     try {
-      await abortable(outbox.delivered(id), limited.signal);
+      await outbox.answer(id)?.wait(limited.signal);
     } catch (error) {
       if (!limited.isTimedOut) throw error;
       const message = `job ${id} is on its way to node ${placement.target} still, which does not answer`;
@@ -91,10 +88,11 @@ export class Placements {
     const placement = outbox.find(id);
     if (placement === undefined) return undefined;
     const { target } = placement;
+    const answer = outbox.answer(id);
     await outbox.end(id, removes).catch(refuseWhenFull);
     using limited = new LinkedSignal([signal], { clock, limitMs: ANSWER_LIMIT_MS });
     try {
-      const delivered = await abortable(outbox.delivered(id), limited.signal);
+      const delivered = await answer?.wait(limited.signal);
       if (delivered?.kind !== 'ended') return undefined;
       return delivered.job ?? neverRun(placement, clock.wallMs());
     } catch {
@@ -124,7 +122,14 @@ export class Placements {
     const accept = (): Promise<Submitted> =>
       this.#ownCounts(id) ? here() : this.#place(id, placed, placement as Place, { here, signal });
     const found = (what: ClaimFound): Promise<Submitted> => this.#deduplicate(what, placed, signal);
-    return this.#deps.claims.run(id, spec as JobSpec, { accept, found }, signal);
+    return this.#deps.claims.run(id, placed, { accept, found }, signal);
+  }
+
+  #observed(placement: Placement): MirroredJob {
+    const { clock, mirror } = this.#deps;
+    const { ageMs, isLost } = mirror.observe(placement.target);
+    const heard = Number.isFinite(ageMs) ? ageMs : Math.max(0, clock.wallMs() - placement.createdAtMs);
+    return { job: placedJob(placement), ageMs: heard, isLost };
   }
 
   #ownCounts(id: JobId): boolean {
@@ -136,7 +141,8 @@ export class Placements {
     this.#deps.telemetry.jobPlaced('deduplicated');
     if (found.kind === 'known') return { job: found.job, deduplicated: true };
     // The node that it goes to takes it once, whoever sends it.
-    return this.#give(found.id, request, found.target, signal).then(orThrow);
+    const submitted = orThrow(await this.#give(found.id, request, found.target, { signal }));
+    return { ...submitted, deduplicated: true };
   }
 
   async #place(
@@ -153,7 +159,7 @@ export class Placements {
       telemetry.jobPlaced('unreachable');
       throw notConnected(placement);
     }
-    return this.#give(id, request, placement, signal).then(orThrow);
+    return orThrow(await this.#give(id, request, placement, { signal }));
   }
 
   async #placeEverywhere(id: JobId, request: PlacedRequest): Promise<Submitted> {
@@ -176,7 +182,7 @@ export class Placements {
     for (const node of ranked) {
       try {
         if (node === owner) return await here();
-        const given = await this.#give(id, request, node, signal);
+        const given = await this.#give(id, request, node, { signal, hasOthers: true });
         if (given.kind === 'accepted') return given.submitted;
         if (!given.isCertain) throw given.error;
         refusal = given.error;
@@ -198,12 +204,17 @@ export class Placements {
   }
 
   /** First what is to be done is made durable, then it is done: nobody knows otherwise whom to ask when this node dies. */
-  async #give(id: JobId, request: PlacedRequest, target: NodeId, signal: AbortSignal): Promise<Given> {
+  async #give(
+    id: JobId,
+    request: PlacedRequest,
+    target: NodeId,
+    { signal, hasOthers = false }: { readonly signal: AbortSignal; readonly hasOthers?: boolean },
+  ): Promise<Given> {
     const { outbox, clock, telemetry } = this.#deps;
     const placement: Placement = { id, target, createdAtMs: clock.wallMs(), wish: 'run', request };
-    const sent = await outbox.send(placement).catch(refuseWhenFull);
+    const answer = await outbox.send(placement, { hasOthers }).catch(refuseWhenFull);
     using limited = new LinkedSignal([signal], { clock, limitMs: ANSWER_LIMIT_MS });
-    const delivered = await abortable(sent.delivered, limited.signal).catch(() => undefined);
+    const delivered = await answer.wait(limited.signal).catch(() => undefined);
     switch (delivered?.kind) {
       case 'accepted':
         telemetry.jobPlaced('there');

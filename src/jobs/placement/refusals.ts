@@ -1,4 +1,5 @@
-import { CodedError } from '../../kernel/errors.ts';
+import { CodedError, messageOf } from '../../kernel/errors.ts';
+import type { NodeId } from '../../kernel/ids.ts';
 import { CarriedCallError } from '../carried/requests.ts';
 import { isJobErrorCode, JobError } from '../errors.ts';
 
@@ -16,4 +17,18 @@ export function refusalOf(error: unknown): JobError | undefined {
   if (code !== 'unsupported_call') return undefined;
   const words = 'the node does not understand the request; run the same version on both';
   return new JobError('invalid_state', words, { cause: error });
+}
+
+/** Whether a call failed before the node that was asked began with it. */
+export function wasNotSent(error: unknown): boolean {
+  return error instanceof CodedError && (error.code === 'busy' || error.details['sent'] === false);
+}
+
+export function notSent(node: NodeId, error: unknown): JobError {
+  const message = `node ${node} cannot be asked just now (${messageOf(error)}); nothing was accepted there`;
+  return new JobError('peer_unreachable', message, {
+    cause: error,
+    details: { node_id: node },
+    retryable: true,
+  });
 }

@@ -50,7 +50,8 @@ class ScriptedPeers implements PeersView {
     this.done.push(['deny', id]);
   }
 
-  forget(id: NodeId): boolean {
+  async forget(id: NodeId): Promise<boolean> {
+    await Promise.resolve();
     this.done.push(['forget', id]);
     return true;
   }

@@ -95,7 +95,7 @@ export function memoryBook(): PeerBook {
   return {
     entries: () => pages.entries(),
     saw: (peer: NodeId, addresses: readonly string[]) => void pages.saw(peer, addresses, Date.now()),
-    forget: (peer: NodeId) => void pages.forget(peer),
+    forget: (peer: NodeId) => pages.forget(peer),
   };
 }
 

@@ -110,13 +110,15 @@ describe('a job on every node', () => {
   });
 
   it('reaches a node that is away when that is back, also over a restart', { timeout: LONG }, async () => {
-    await using cluster = await PlacementCluster.start(['A', 'B']);
-    cluster.present.push('C' as NodeId);
+    await using cluster = await PlacementCluster.start(THREE);
+    cluster.fate = ({ call }, _from, to) => (call === 'accept' && to === 'C' ? 'lost' : 'through');
     const { job } = await cluster.node('A').create({ placement: 'every' });
     await cluster.node('B').harness.reach(copyOf(job.id, 'B'), 'running');
     await cluster.node('A').harness.reach(job.id, 'running');
     expect(states(cluster.node('A').harness.log.require(job.id))).toMatchObject({ C: 'pending' });
+    await cluster.take('C');
     await cluster.restart('A');
+    cluster.fate = () => 'through';
     const c = await cluster.add('C');
     await c.harness.reach(copyOf(job.id, 'C'), 'running');
     const { harness } = cluster.node('A');

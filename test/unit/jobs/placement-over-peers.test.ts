@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { carriedCallHandler } from '../../../src/jobs/carried/serve-calls.ts';
+import { carriedCallHandler } from '../../../src/jobs/serve-calls.ts';
 import { ClusterJobs } from '../../../src/jobs/cluster-jobs.ts';
 import { JobPlacement } from '../../../src/jobs/placement/job-placement.ts';
 import { jobSpecSchema } from '../../../src/jobs/spec.ts';
@@ -37,12 +37,12 @@ async function join(network: PairedNetwork, parts: AsyncDisposableStack): Promis
       ...{ jobs: own, log, store, driver, engine, logger: SILENT_LOGGER, telemetry: NO_TELEMETRY },
       members: {
         connected: () => network.connected(),
-        present: () => [],
         subscribe: (listener) => network.subscribe(listener),
       },
     }),
   );
   carrier.serve(carriedCallHandler(own, placement.host));
+  placement.start();
   const { placements } = placement;
   return { harness, jobs: new ClusterJobs({ ...shared, own, maxWaitMs: 60_000, placements }) };
 }
