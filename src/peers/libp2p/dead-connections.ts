@@ -8,7 +8,7 @@ const CHECK_INTERVAL_MS = 1_000;
 /** Twice the pause between two beacons of a peer. A dead connection is found within it, a check's interval and a ping's limit: 19 s. */
 const SILENCE_MS = 10_000;
 /** A connection that is not silent is pinged this often, for people who ask how far it is. */
-const MEASURE_INTERVAL_MS = 60_000;
+const MEASURE_INTERVAL_MS = 300_000;
 
 export interface DeadConnectionsDependencies {
   readonly clock: Clock;

@@ -16,7 +16,7 @@ import { GossipWatch } from './gossip-watch.ts';
 import { Gossip, type GossipEvent } from './gossip.ts';
 import { createHost, type Host } from './host.ts';
 import { Introductions } from './introductions.ts';
-import { MAX_STREAMS, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
+import { MAX_STREAMS, mostDialled, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
 import { Members } from './members.ts';
 import type { PeerNetworkOptions } from './options.ts';
 import { PeerGate } from './peer-gate.ts';
@@ -114,7 +114,8 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       clock,
       dial: (addresses, peer) => dialer.dial(addresses, peer),
       isConnected: (peer) => this.#members.isConnected(peer),
-      isWanted: (peer) => this.#gate.isAllowed(peer) && this.connected().length < options.maxConnections,
+      isAllowed: (peer) => this.#gate.isAllowed(peer),
+      wantedCount: () => mostDialled(options.maxConnections) - this.connected().length,
     });
     this.#streams = new Streams({
       clock,
@@ -210,9 +211,9 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   }
 
   /** Dials no more for a peer that will not return. */
-  forget(peer: NodeId): void {
-    this.#deps.book.forget(peer);
+  forget(peer: NodeId): boolean {
     this.#redialer.forget(peer);
+    return this.#deps.book.forget(peer);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

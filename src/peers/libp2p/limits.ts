@@ -22,6 +22,14 @@ export const INBOUND_UPGRADE_LIMIT_MS = 5_000;
 /** Connections of one peer: two nodes that dial each other at once have two for a moment. */
 export const MAX_CONNECTIONS_PER_PEER = 2;
 
+/**
+ * With so many connections nobody is dialled any more. The others are left to those who come: nodes that all had as many as they may
+ * have, with each other, would never let another one in.
+ */
+export function mostDialled(maxConnections: number): number {
+  return maxConnections - Math.max(1, Math.floor(maxConnections / 16));
+}
+
 export const DIAL_LIMIT_MS = 5_000;
 /** Until a name has become addresses. */
 export const RESOLVE_LIMIT_MS = 3_000;

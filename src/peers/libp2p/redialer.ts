@@ -34,8 +34,10 @@ export interface RedialerDependencies {
   /** Resolves with who answered once it is admitted, rejects when that comes to nothing. */
   readonly dial: (addresses: readonly string[], peer: NodeId | undefined) => Promise<NodeId>;
   readonly isConnected: (peer: NodeId) => boolean;
-  /** Whether to dial the peer at all. */
-  readonly isWanted: (peer: NodeId) => boolean;
+  /** Whether the peer may be connected with. */
+  readonly isAllowed: (peer: NodeId) => boolean;
+  /** How many more connections are wanted, whoever they are with. */
+  readonly wantedCount: () => number;
   readonly random?: () => number;
 }
 
@@ -82,7 +84,7 @@ export class Redialer {
 
   /** A peer that others say is there. What is known of it is tried before. */
   addHearsay(source: 'introduced' | 'found', peer: NodeId, addresses: readonly string[]): void {
-    if (!this.#deps.isWanted(peer) || (source === 'found' && this.#isExpected(peer))) return;
+    if (!this.#deps.isAllowed(peer) || (source === 'found' && this.#isExpected(peer))) return;
     this.#add(source, peer, (known) => [...known, ...addresses]);
   }
 
@@ -105,6 +107,8 @@ export class Redialer {
       target.attempts = 1;
       this.#schedule(target, this.#pauseMs(target));
     }
+    // Others may have waited for its place.
+    this.#dialNext();
   }
 
   stop(): void {
@@ -166,7 +170,7 @@ export class Redialer {
     const { peer } = target;
     if (this.#isStopped || this.#targets.get(target.key) !== target) return false;
     if (peer === undefined) return true;
-    if (this.#deps.isConnected(peer) || !this.#deps.isWanted(peer)) return false;
+    if (this.#deps.isConnected(peer) || !this.#deps.isAllowed(peer)) return false;
     const own = this.#targets.get(peer);
     return own === target || own === undefined || own.attempts >= DOUBTFUL_ATTEMPTS;
   }
@@ -197,7 +201,7 @@ export class Redialer {
   }
 
   #dialNext(): void {
-    while (this.#dialling.size < MAX_PARALLEL_DIALS) {
+    while (this.#dialling.size < Math.min(MAX_PARALLEL_DIALS, this.#deps.wantedCount())) {
       const target = this.#nextDue();
       if (target === undefined) return;
       this.#due.delete(target);

@@ -14,6 +14,7 @@ let dials: { atMs: number; addresses: readonly string[]; peer: NodeId | undefine
 /** Who answers at an address; nobody where there is none. */
 let answers: Map<string, NodeId>;
 let dialMs: number;
+let mostConnected: number;
 let underWay: number;
 let mostUnderWay: number;
 let redialer: Redialer;
@@ -24,6 +25,7 @@ beforeEach(() => {
   dials = [];
   answers = new Map();
   dialMs = 10;
+  mostConnected = Infinity;
   underWay = 0;
   mostUnderWay = 0;
   const startedMs = clock.monotonicMs();
@@ -31,7 +33,8 @@ beforeEach(() => {
     clock,
     random: () => 1,
     isConnected: (peer) => connected.has(peer),
-    isWanted: (peer) => !denied.has(peer),
+    isAllowed: (peer) => !denied.has(peer),
+    wantedCount: () => mostConnected - connected.size,
     dial: async (addresses, peer) => {
       dials.push({ atMs: clock.monotonicMs() - startedMs, addresses, peer });
       mostUnderWay = Math.max(mostUnderWay, (underWay += 1));
@@ -185,6 +188,21 @@ describe('many', () => {
     await clock.pass(1_000);
     expect(connected.has(A)).toBe(true);
     expect(new Set(dials.map(({ peer }) => peer)).size).toBeLessThanOrEqual(1_280);
+  });
+});
+
+describe('with as many connections as may be', () => {
+  it('nobody is dialled until one of them ends', async () => {
+    mostConnected = 1;
+    answers.set('/one', A).set('/two', B);
+    redialer.addPeer(A, ['/one']);
+    redialer.addPeer(B, ['/two']);
+    await clock.pass(MINUTE_MS);
+    expect(dials.map(({ peer }) => peer)).toEqual([A]);
+    answers.delete('/one');
+    disconnect(A);
+    await clock.pass(100);
+    expect(connected).toEqual(new Set([B]));
   });
 });
 
