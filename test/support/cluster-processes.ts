@@ -103,7 +103,7 @@ export class Member {
 
   /** Its id; it must have been started once. */
   get id(): string {
-    return loadIdentity(join(this.home.dataDir, 'identity.key')).nodeId;
+    return loadIdentity(this.home.identityFile).nodeId;
   }
 
   get isUp(): boolean {
@@ -142,11 +142,18 @@ export class Member {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** A counter of its `/metrics`, over all labels unless some are given as they are written there; 0 when there is none. */
-  async metric(name: string, labels = ''): Promise<number> {
-    const { text } = await this.node.get('/metrics');
-    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
-    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  /**
+   * A figure of its `/metrics`, over all labels unless one is given as it is written there; 0 when nothing was counted yet.
+   * Fails when the node has no figure of that name.
+   */
+  async metric(name: string, label = ''): Promise<number> {
+    const lines = (await this.node.get('/metrics')).text.split('\n');
+    const samples = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    if (samples.length === 0 && !lines.some((line) => line.startsWith(`# TYPE ${name} `)))
+      throw new Error(`no metric ${name}`);
+    return samples
+      .filter((line) => line.includes(label))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 }
 
@@ -155,14 +162,11 @@ export async function untilConnected(
   members: readonly Member[],
   timeoutMs = CONNECT_LIMIT_MS,
 ): Promise<number> {
-  const ids = members.map(({ id }) => id);
-  return waitFor('every member to be connected with every other', timeoutMs, async () => {
-    for (const member of members) {
-      const connected = await connectedWith(member);
-      if (!ids.every((id) => id === member.id || connected.has(id))) return false;
-    }
-    return true;
-  });
+  return waitFor(
+    'every member to be connected with every other',
+    timeoutMs,
+    async () => (await missingPairs(members)).length === 0,
+  );
 }
 
 export async function connectedWith(member: Member): Promise<ReadonlySet<string>> {
@@ -188,14 +192,30 @@ export async function listJobs(port: number, query: ListQuery = {}): Promise<Job
   }
 }
 
-/** What must be the same on every node, by job. */
-type Picture = ReadonlyMap<string, string>;
+/** What must be the same on every node. */
+const SHARED_FACTS = [
+  'owner',
+  'status',
+  'attempt',
+  'name',
+  'labels',
+  'reason',
+  'message',
+  'exit_code',
+  'parent',
+  'duplicate_of',
+] as const satisfies (keyof JobView)[];
 
-function pictureOf(jobs: readonly JobView[]): Picture {
-  return new Map(
-    jobs.map(({ job_id, owner, status, attempt }) => [job_id, `${owner} ${status} attempt ${attempt}`]),
-  );
+/** These facts, in words; of a job that one of the two knows abridged, without what is left out then. */
+function factsOf(job: JobView | undefined, isAbridged: boolean): string {
+  if (job === undefined) return 'unknown';
+  const facts = SHARED_FACTS.filter((name) => !isAbridged || name !== 'labels');
+  return JSON.stringify(Object.fromEntries(facts.map((name) => [name, job[name]])));
 }
+
+type Picture = ReadonlyMap<string, JobView>;
+
+const pictureOf = (jobs: readonly JobView[]): Picture => new Map(jobs.map((job) => [job.job_id, job]));
 
 /**
  * What the pictures of these nodes differ in, one line each: of jobs whose owner is among them, from what the owner itself
@@ -212,9 +232,11 @@ export async function differences(members: readonly Member[]): Promise<string[]>
 
 function differencesOf(expected: Picture, seen: Picture, where: string): string[] {
   const ids = new Set([...expected.keys(), ...seen.keys()]);
-  return [...ids]
-    .filter((id) => expected.get(id) !== seen.get(id))
-    .map((id) => `${where}: ${id} is ${seen.get(id)}, and not ${expected.get(id)}`);
+  return [...ids].flatMap((id) => {
+    const isAbridged = expected.get(id)?.abridged === true || seen.get(id)?.abridged === true;
+    const [told, owned] = [seen, expected].map((picture) => factsOf(picture.get(id), isAbridged));
+    return told === owned ? [] : [`${where}: ${id} is ${told}, and not ${owned}`];
+  });
 }
 
 /** Resolves with how long it took, ms, once every one of these nodes tells the same of every job. */
@@ -228,17 +250,40 @@ export async function untilEqual(members: readonly Member[], timeoutMs: number):
   });
 }
 
+/** From the call on, ms. */
 export interface Recovery {
-  /** From the call until the first and the last pair was connected, and until all told the same, ms. */
+  /** Until the first of the pairs that were not connected was; 0 when all were. */
+  readonly firstConnectedMs: number;
+  /** Until the last was. */
   readonly connectedMs: number;
+  /** Until all told the same. */
   readonly equalMs: number;
 }
 
-/** Both waits at once, from now on. */
+/** All these waits at once, from now on. */
 export async function untilRecovered(members: readonly Member[], timeoutMs: number): Promise<Recovery> {
-  const [connectedMs, equalMs] = await Promise.all([
-    untilConnected(members, timeoutMs),
-    untilEqual(members, timeoutMs),
-  ]);
-  return { connectedMs, equalMs };
+  const startedMs = performance.now();
+  const equal = untilEqual(members, timeoutMs);
+  let missingBefore: number | undefined;
+  let firstConnectedMs: number | undefined;
+  const connected = waitFor('every member to be connected with every other', timeoutMs, async () => {
+    const missing = (await missingPairs(members)).length;
+    missingBefore ??= missing;
+    if (missing < missingBefore) firstConnectedMs ??= performance.now() - startedMs;
+    return missing === 0;
+  });
+  const [connectedMs, equalMs] = await Promise.all([connected, equal]);
+  return { firstConnectedMs: firstConnectedMs ?? 0, connectedMs, equalMs };
+}
+
+/** Who is not connected with whom, as each says it of itself. */
+async function missingPairs(members: readonly Member[]): Promise<string[]> {
+  const sides = await Promise.all(
+    members.map(async (member) => ({ id: member.id, connected: await connectedWith(member) })),
+  );
+  return sides.flatMap(({ id, connected }) =>
+    sides
+      .filter((other) => other.id !== id && !connected.has(other.id))
+      .map((other) => `${id} with ${other.id}`),
+  );
 }

@@ -14,6 +14,7 @@ import { clusterPsk } from '../../src/peers/libp2p/cluster-psk.ts';
 import { FrameStream } from '../../src/peers/libp2p/frame-stream.ts';
 import { gossipTopic } from '../../src/peers/libp2p/gossip-options.ts';
 import { SYNC_PROTOCOL } from '../../src/peers/replication/sync-messages.ts';
+import { field, fieldsOf } from './gossip-protobuf.ts';
 
 /** What gossipsub speaks; the oldest that knows of signatures does for everything here. */
 const GOSSIP_PROTOCOL = '/meshsub/1.1.0';
@@ -46,7 +47,7 @@ export class HostilePeer implements AsyncDisposable {
   /** What it was sent by gossip, in order. */
   readonly heard: Uint8Array[] = [];
   readonly #topic: string;
-  readonly #gossip = new Map<string, Promise<FrameStream>>();
+  readonly #gossip = new Map<string, FrameStream>();
 
   private constructor(host: Libp2p, topic: string) {
     this.host = host;
@@ -86,22 +87,24 @@ export class HostilePeer implements AsyncDisposable {
 
   /** Opens a stream that gossip goes out on, and says that it wants all there is. */
   async join(connection: Connection): Promise<void> {
-    const opened = connection.newStream(GOSSIP_PROTOCOL, { maxOutboundStreams: 20_000 }).then(frames);
-    this.#gossip.set(connection.id, opened);
+    this.#gossip.set(connection.id, frames(await this.open(connection, GOSSIP_PROTOCOL)));
     const subscription = Buffer.concat([Buffer.of(0x08, 1), field(2, Buffer.from(this.#topic))]);
-    await (await opened).write(field(1, subscription));
+    await this.sendRaw(connection, field(1, subscription));
   }
 
   /** Resolves when it is on its way; `join` comes before. */
   async send(connection: Connection, messages: readonly ForgedMessage[]): Promise<void> {
-    const stream = await this.#gossip.get(connection.id);
-    await stream?.write(Buffer.concat(messages.map((message) => field(2, this.#encode(message)))));
+    await this.sendRaw(connection, Buffer.concat(messages.map((message) => field(2, this.#encode(message)))));
   }
 
   /** Bytes that are no message of gossip at all. */
   async sendRaw(connection: Connection, bytes: Uint8Array): Promise<void> {
-    const stream = await this.#gossip.get(connection.id);
-    await stream?.write(bytes);
+    await this.#gossipOf(connection).write(bytes);
+  }
+
+  /** Whether the other side still takes what is gossiped to it. */
+  isHeard(connection: Connection): boolean {
+    return !this.#gossipOf(connection).signal.aborted;
   }
 
   async open(connection: Connection, protocol: string): Promise<Stream> {
@@ -110,6 +113,12 @@ export class HostilePeer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.host.stop();
+  }
+
+  #gossipOf(connection: Connection): FrameStream {
+    const stream = this.#gossip.get(connection.id);
+    if (stream === undefined) throw new Error('join comes before');
+    return stream;
   }
 
   #encode({ from, data, seqno, topic = this.#topic, signature, key }: ForgedMessage): Uint8Array {
@@ -134,38 +143,4 @@ export class HostilePeer implements AsyncDisposable {
 
 export function frames(stream: Stream): FrameStream {
   return new FrameStream(stream, { maxFrameBytes: MAX_RPC_BYTES, clock: systemClock });
-}
-
-/** A field of protobuf that has a length. */
-function field(number: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of((number << 3) | 2), varint(bytes.length), bytes]);
-}
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let left = value;
-  for (; left >= 0x80; left >>>= 7) bytes.push((left & 0x7f) | 0x80);
-  return Buffer.from([...bytes, left]);
-}
-
-/** Every value of one field, of a message whose fields all have a length or are numbers. */
-function fieldsOf(message: Uint8Array, wanted: number): Uint8Array[] {
-  const found: Uint8Array[] = [];
-  let place = 0;
-  const read = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = message[place++] ?? 0;
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (place < message.length) {
-    const tag = read();
-    const length = read();
-    if ((tag & 7) !== 2) continue;
-    if (tag >> 3 === wanted) found.push(message.subarray(place, place + length));
-    place += length;
-  }
-  return found;
 }

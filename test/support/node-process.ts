@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +81,10 @@ export class NodeHome implements AsyncDisposable {
     return join(this.directory, 'node.log');
   }
 
+  get identityFile(): string {
+    return join(this.dataDir, 'identity.key');
+  }
+
   /** Everything that nodes living here have written, standard output and error. */
   log(): string {
     return readFileSync(this.logFile, 'utf8');
@@ -115,7 +119,7 @@ export class NodeHome implements AsyncDisposable {
 
   /** The containers its nodes made, running or not, as the engine tells it. */
   async containers(docker: Docker): Promise<Docker.ContainerInfo[]> {
-    const { nodeId } = loadIdentity(join(this.dataDir, 'identity.key'));
+    const { nodeId } = loadIdentity(this.identityFile);
     const label = [`container-manager.owner=${nodeId}`];
     return docker.listContainers({ all: true, filters: { label } });
   }
@@ -127,8 +131,13 @@ export class NodeHome implements AsyncDisposable {
       typeof socketPath === 'string'
         ? new Docker({ socketPath: socketPath.replace('unix://', '') })
         : new Docker();
-    await this.#removeFrom(docker).catch(() => undefined);
-    rmSync(this.directory, { recursive: true, force: true });
+    // Without an identity it never came so far as to make anything; an engine that a test serves goes with the test.
+    const isClean = !existsSync(this.identityFile) || this.#options.env?.['CM_TEST_ENGINE'] !== undefined;
+    try {
+      if (!isClean) await this.#removeFrom(docker);
+    } finally {
+      rmSync(this.directory, { recursive: true, force: true });
+    }
   }
 
   async #removeFrom(docker: Docker): Promise<void> {

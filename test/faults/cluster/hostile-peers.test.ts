@@ -15,21 +15,12 @@ import { encodeFrame, encodeRequest, SYNC_PROTOCOL } from '../../../src/peers/re
 import { Ed25519Signing } from '../../../src/peers/signing.ts';
 import type { FrameStream } from '../../../src/peers/libp2p/frame-stream.ts';
 import { connectedWith, type Member, untilConnected } from '../../support/cluster-processes.ts';
+import { create, FakeEngineCluster, SHORT_JOB } from '../../support/fake-engine-cluster.ts';
+import { boundMs, figure, IS_FULL } from '../../support/figure.ts';
 import { frames, HostilePeer } from '../../support/hostile-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { figure, IS_FULL } from '../../support/figure.ts';
 import { TempDirectory } from '../support/temp-directory.ts';
-import {
-  cpuShare,
-  create,
-  FakeEngineCluster,
-  rssBytes,
-  SHORT_JOB,
-  stateOf,
-  timeToTell,
-  TOLD_WITHIN_MS,
-  untilSettled,
-} from './support.ts';
+import { cpuShare, rssBytes, stateOf, timeToTell, TOLD_WITHIN_MS, untilSettled } from './support.ts';
 
 const PATIENCE_MS = 20_000;
 const MIB = 1024 ** 2;
@@ -110,7 +101,7 @@ describe('G2: what is told in the name of another', () => {
 
   async function expectNothingTaken(): Promise<void> {
     expect(await Promise.all([stateOf(one), stateOf(two)])).toEqual(before);
-    expect(await timeToTell(one, two)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(await timeToTell(one, two)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
     await untilSettled([one, two]);
   }
 
@@ -169,13 +160,18 @@ describe('G2: what is told in the name of another', () => {
       const message = { data, seqno: randomBytes(8), key: author.publicKey.raw };
       const peer = await intruder();
       const connection = await admitted(peer, one);
-      for (const from of [
-        Buffer.from(two.id),
-        publicKeyOf(two.id) ?? data,
-        peer.host.peerId.toMultihash().bytes,
-      ])
-        for (const signed of [signature, randomBytes(64), Buffer.alloc(0)])
-          await peer.send(connection, [{ ...message, from, signature: signed }]);
+      const countBefore = await dropped(one);
+      const authors = [Buffer.from(two.id), keyOf(two), peer.host.peerId.toMultihash().bytes];
+      const signatures = [signature, randomBytes(64), Buffer.alloc(0)];
+      const forged = authors.flatMap((from) =>
+        signatures.map((signed) => ({ ...message, from, signature: signed })),
+      );
+      for (const each of forged) await peer.send(connection, [each]);
+      await waitFor(
+        'all of them to be counted',
+        PATIENCE_MS,
+        async () => (await dropped(one)) >= countBefore + forged.length,
+      );
       await peer[Symbol.asyncDispose]();
       await expectNothingTaken();
     },
@@ -269,30 +265,37 @@ test(
     const before = await Promise.all([stateOf(one), stateOf(two)]);
     const creates = engine.driver.calls.create;
 
-    const replay = async (): Promise<void> => {
+    /** At least so many of them are looked at: gossipsub drops by itself what it has seen within half a minute. */
+    const replay = async (judgedCount: number): Promise<void> => {
       for (const member of [one, two]) {
         const peer = await intruder();
         const connection = await admitted(peer, member);
+        const countBefore = await dropped(member);
         for (const data of messages) await peer.send(connection, [{ data }]);
-        await waitFor('the last to be heard', PATIENCE_MS, () => connection.status === 'open');
-        await delay(500);
+        // What nobody has seen comes last, and is counted in any case.
+        await peer.send(connection, [{ data: randomBytes(100) }]);
+        await waitFor(
+          'all of them to be counted',
+          PATIENCE_MS,
+          async () => (await dropped(member)) > countBefore + judgedCount,
+        );
         await peer[Symbol.asyncDispose]();
       }
       expect(await Promise.all([stateOf(one), stateOf(two)])).toEqual(before);
       expect(engine.driver.calls.create).toBe(creates);
     };
     await delay(1_000);
-    await replay();
-    if (figure(0, 1) === 1) {
+    await replay(0);
+    if (IS_FULL) {
       await delay(121_000);
-      await replay();
+      await replay(REPLAYED);
     }
     for (const member of [two, one]) {
       await member.node.kill();
       await member.start();
     }
     await untilConnected([one, two]);
-    await replay();
+    await replay(REPLAYED);
     expect(engine.duplicates()).toEqual([]);
   },
   figure(120_000, 600_000),
@@ -341,8 +344,8 @@ test(
         `${Math.round(rssBefore / MIB)} MiB before, at most ${Math.round(rssMost / MIB)} MiB`,
     );
     expect(sentCount).toBeGreaterThan(FLOOD / 2);
-    expect(Math.max(...delaysMs)).toBeLessThan(figure(3, 1) * TOLD_WITHIN_MS);
-    expect(restMs).toBeLessThan(5_000);
+    expect(Math.max(...delaysMs)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
+    expect(restMs).toBeLessThan(boundMs(5_000));
     expect(rssMost - rssBefore).toBeLessThan(192 * MIB);
     await peer[Symbol.asyncDispose]();
     await untilSettled([one, two]);
@@ -351,6 +354,8 @@ test(
 );
 
 const SYBILS = figure(20, 100);
+/** Redials come once a second. */
+const TOGETHER_WITHIN_MS = 2_000;
 
 test(
   `G5: of ${SYBILS} that have the key but are on no list none is let in, and the others stay together`,
@@ -382,12 +387,13 @@ test(
     };
     const watch = async (): Promise<void> => {
       while (performance.now() < endMs) {
-        for (const member of members) {
-          const connected = await connectedWith(member);
-          for (const id of connected) if (!ids.includes(id)) admittedOnce.add(id);
-          expect(ids.filter((id) => id !== member.id && !connected.has(id))).toEqual([]);
-        }
-        expect(await timeToTell(members[0] as Member, members[2] as Member)).toBeLessThan(TOLD_WITHIN_MS);
+        for (const member of members)
+          for (const id of await connectedWith(member)) if (!ids.includes(id)) admittedOnce.add(id);
+        // One that is busy for long may be taken for dead, and is connected with again at once.
+        expect(await untilConnected(members, PATIENCE_MS)).toBeLessThan(boundMs(TOGETHER_WITHIN_MS));
+        expect(await timeToTell(members[0] as Member, members[2] as Member)).toBeLessThan(
+          boundMs(TOLD_WITHIN_MS),
+        );
         await delay(100);
       }
     };
@@ -402,8 +408,8 @@ test(
 
 describe('a member that', () => {
   async function undisturbed(): Promise<void> {
-    expect(await timeToTell(one, two)).toBeLessThan(TOLD_WITHIN_MS);
-    expect(await timeToTell(two, one)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(await timeToTell(one, two)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
+    expect(await timeToTell(two, one)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
     for (const member of [one, two]) expect(member.isUp).toBe(true);
   }
 
@@ -416,7 +422,17 @@ describe('a member that', () => {
     ]) {
       const peer = await intruder();
       const connection = await admitted(peer, one);
-      await peer.sendRaw(connection, bytes).catch(() => undefined);
+      const countBefore = await dropped(one);
+      // It was read: what comes after it is counted, or nothing is taken from there any more.
+      const sending = peer
+        .sendRaw(connection, bytes)
+        .then(() => peer.send(connection, [{ data: randomBytes(100) }]));
+      sending.catch(() => undefined);
+      await waitFor(
+        'it to be read',
+        PATIENCE_MS,
+        async () => !peer.isHeard(connection) || (await dropped(one)) > countBefore,
+      );
       await undisturbed();
       await peer[Symbol.asyncDispose]();
     }
@@ -474,6 +490,13 @@ describe('a member that', () => {
     }
     const grownMib = (rssBytes(pid) - rssBefore) / MIB;
     console.log(`${opened} of ${STREAMS} streams were opened; ${Math.round(grownMib)} MiB more`);
+    expect(opened).toBeGreaterThan(SYNC_PROTOCOL.maxInboundStreams);
+    // An answer begins on as many as there are places, and on no other.
+    const answered = connection.streams.filter(
+      ({ protocol, readBufferLength }) => protocol === SYNC_PROTOCOL.id && readBufferLength > 0,
+    );
+    expect(answered.length).toBeGreaterThan(0);
+    expect(answered.length).toBeLessThanOrEqual(SYNC_PROTOCOL.maxInboundStreams);
     expect(grownMib).toBeLessThan(128);
     await undisturbed();
     await peer[Symbol.asyncDispose]();
@@ -482,11 +505,20 @@ describe('a member that', () => {
   test('says that its own log is far in the future is asked for it, and costs nobody anything', async () => {
     using directory = new TempDirectory();
     const forger = new Forger(directory);
-    const peer = await intruder({ onSync: (stream) => stream.write(encode([5])) });
+    let askedCount = 0;
+    const peer = await intruder({
+      onSync: (stream) => {
+        askedCount += 1;
+        return stream.write(encode([5]));
+      },
+    });
     const connection = await admitted(peer, one);
     const far = statementOf({ from: 2 ** 52, to: 2 ** 52, head: 2 ** 52 });
     await peer.send(connection, [{ data: encodeBatch(signBatch(far, [], forger), []) }]);
+    await waitFor('it to be asked', PATIENCE_MS, () => askedCount > 0);
     await delay(2_000);
+    // Not again and again: what it says is not what it shows.
+    expect(askedCount).toBeLessThan(20);
     await undisturbed();
     expect(await cpuShare(one.node.pid)).toBeLessThan(0.8);
     await peer[Symbol.asyncDispose]();

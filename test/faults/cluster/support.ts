@@ -1,82 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll } from 'vitest';
-import type { CreateParams } from '../../../src/api/wire.ts';
+import { expect } from 'vitest';
 import {
   listJobs,
   type Member,
-  type MemberOptions,
-  ProcessCluster,
+  type Recovery,
   untilEqual,
+  untilRecovered,
 } from '../../support/cluster-processes.ts';
-import { FakeDriver } from '../../support/fake-driver.ts';
+import { create } from '../../support/fake-engine-cluster.ts';
+import { boundMs } from '../../support/figure.ts';
 import { RpcFailure } from '../../support/node-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { DaemonBundle } from '../../support/daemon-bundle.ts';
-import { EngineServer } from '../../support/engine-server.ts';
-
-export const SHORT_JOB = { image: 'test', arguments: ['wait', '20', 'exit', '0'] } satisfies CreateParams;
-export const LONG_JOB = { image: 'test' } satisfies CreateParams;
 
 /** As RELIABILITY demands of what is told while somebody misbehaves, ms. */
 export const TOLD_WITHIN_MS = 2_000;
+/** RELIABILITY 4.4: all tell the same so soon after the first that were cut off are connected again, ms. */
+const EQUAL_AFTER_CONNECTION_MS = 2_000;
+/** And so soon after the fault has ended, whatever happens, ms. */
+export const EQUAL_AT_WORST_MS = 30_000;
 const SETTLED_WITHIN_MS = 60_000;
 /** `utime` and `stime` of `/proc/PID/stat` are counted in this, ms. */
 const TICK_MS = 10;
 const KIB = 1024;
-
-/** One for all tests of a file. */
-let bundle: Promise<DaemonBundle> | undefined;
-afterAll(async () => (await bundle)?.[Symbol.dispose]());
-
-/** A cluster whose engine is served by the test itself, which so sees every container of every node. */
-export class FakeEngineCluster implements AsyncDisposable {
-  readonly driver: FakeDriver;
-  readonly cluster: ProcessCluster;
-  readonly #parts: AsyncDisposableStack;
-
-  private constructor(driver: FakeDriver, cluster: ProcessCluster, parts: AsyncDisposableStack) {
-    this.driver = driver;
-    this.cluster = cluster;
-    this.#parts = parts;
-  }
-
-  static async make(): Promise<FakeEngineCluster> {
-    await using parts = new AsyncDisposableStack();
-    bundle ??= DaemonBundle.make();
-    const { program } = await bundle;
-    const driver = new FakeDriver({ latencyMs: 2 });
-    driver.addImage('test');
-    const engine = parts.use(await EngineServer.start(driver));
-    const settings = { queue_size: 10_000, worker_count: 4, reconcile_interval: '2s', reap_grace: '1s' };
-    const cluster = parts.use(
-      new ProcessCluster({ program, env: { CM_TEST_ENGINE: engine.socketPath }, settings }),
-    );
-    return new FakeEngineCluster(driver, cluster, parts.move());
-  }
-
-  start(count: number, options?: MemberOptions): Promise<Member[]> {
-    return this.cluster.start(count, options);
-  }
-
-  /** Jobs that have more than one container, each with how many. */
-  duplicates(): string[] {
-    const counts = new Map<string, number>();
-    for (const { labels } of this.driver.instances.values()) {
-      const job = labels['container-manager.job'] ?? 'none';
-      counts.set(job, (counts.get(job) ?? 0) + 1);
-    }
-    return [...counts].filter(([, count]) => count > 1).map(([job, count]) => `${job}: ${count}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.disposeAsync();
-  }
-}
-
-export async function create(member: Member, params: CreateParams = SHORT_JOB): Promise<string> {
-  return (await member.rpc('ContainerService.Create', { ...params })).job_id;
-}
 
 /** How long a job that is made on the one takes until the other has heard of it, ms. It is not asked for. */
 export async function timeToTell(from: Member, to: Member, limitMs = TOLD_WITHIN_MS * 5): Promise<number> {
@@ -87,6 +33,19 @@ export async function timeToTell(from: Member, to: Member, limitMs = TOLD_WITHIN
     return jobs.length === 1;
   });
   return performance.now() - startedMs;
+}
+
+/** What a fault has stopped goes on, soon enough. Prints how long it took. */
+export async function expectRecovery(what: string, members: readonly Member[]): Promise<void> {
+  const recovery = await untilRecovered(members, EQUAL_AT_WORST_MS);
+  printRecovery(what, recovery);
+  expect(recovery.equalMs - recovery.firstConnectedMs).toBeLessThan(boundMs(EQUAL_AFTER_CONNECTION_MS));
+}
+
+export function printRecovery(what: string, recovery: Recovery): void {
+  const { firstConnectedMs, connectedMs, equalMs } = recovery;
+  const [first, all, equal] = [firstConnectedMs, connectedMs, equalMs].map(Math.round);
+  console.log(`${what}: first connected after ${first} ms, all after ${all} ms, equal after ${equal} ms`);
 }
 
 /** Ends what runs until nothing does, and waits until all tell the same. */

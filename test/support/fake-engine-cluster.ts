@@ -1,0 +1,73 @@
+import { afterAll } from 'vitest';
+import type { CreateParams } from '../../src/api/wire.ts';
+import { type Member, type MemberOptions, ProcessCluster } from './cluster-processes.ts';
+import { DaemonBundle } from './daemon-bundle.ts';
+import { EngineServer } from './engine-server.ts';
+import { FakeDriver } from './fake-driver.ts';
+
+export const SHORT_JOB = { image: 'test', arguments: ['wait', '20', 'exit', '0'] } satisfies CreateParams;
+export const LONG_JOB = { image: 'test' } satisfies CreateParams;
+
+const JOB_LABEL = 'container-manager.job';
+
+/** One for all tests of a file. */
+let bundle: Promise<DaemonBundle> | undefined;
+afterAll(async () => (await bundle)?.[Symbol.dispose]());
+
+/** A cluster whose engine is served by the test itself, which so sees every container of every node. */
+export class FakeEngineCluster implements AsyncDisposable {
+  readonly driver: FakeDriver;
+  readonly cluster: ProcessCluster;
+  readonly #parts: AsyncDisposableStack;
+
+  private constructor(driver: FakeDriver, cluster: ProcessCluster, parts: AsyncDisposableStack) {
+    this.driver = driver;
+    this.cluster = cluster;
+    this.#parts = parts;
+  }
+
+  static async make(): Promise<FakeEngineCluster> {
+    await using parts = new AsyncDisposableStack();
+    bundle ??= DaemonBundle.make();
+    const { program } = await bundle;
+    const driver = new FakeDriver({ latencyMs: 2 });
+    driver.addImage('test');
+    const engine = parts.use(await EngineServer.start(driver));
+    const settings = { queue_size: 10_000, worker_count: 4, reconcile_interval: '2s', reap_grace: '1s' };
+    const cluster = parts.use(
+      new ProcessCluster({ program, env: { CM_TEST_ENGINE: engine.socketPath }, settings }),
+    );
+    return new FakeEngineCluster(driver, cluster, parts.move());
+  }
+
+  start(count: number, options?: MemberOptions): Promise<Member[]> {
+    return this.cluster.start(count, options);
+  }
+
+  /** How many containers were made for a job, by any node. */
+  containersOf(jobId: string): number {
+    return this.#counts().get(jobId) ?? 0;
+  }
+
+  /** Jobs that have more than one container, each with how many. */
+  duplicates(): string[] {
+    return [...this.#counts()].filter(([, count]) => count > 1).map(([job, count]) => `${job}: ${count}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+  }
+
+  #counts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { labels } of this.driver.instances.values()) {
+      const job = labels[JOB_LABEL] ?? 'none';
+      counts.set(job, (counts.get(job) ?? 0) + 1);
+    }
+    return counts;
+  }
+}
+
+export async function create(member: Member, params: CreateParams = SHORT_JOB): Promise<string> {
+  return (await member.rpc('ContainerService.Create', { ...params })).job_id;
+}
