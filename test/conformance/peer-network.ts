@@ -120,6 +120,8 @@ export function describePeerNetwork(name: string, makeSubject: () => Promise<Pee
         const heard = [a, b, c].map((node) => listen(node));
         await flow(a, heard.slice(1));
         for (let index = 0; index < 20; index++) a.publish(bytes(`message ${index}`));
+        await subject.until('all messages', () => heard.slice(1).every(({ length }) => length >= 20));
+        // None of them comes again.
         await subject.quiet();
         const sent = Array.from({ length: 20 }, (_, index) => `message ${index}`).toSorted();
         expect(heard.map((messages) => messages.map(({ text }) => text).toSorted())).toEqual([

@@ -13,6 +13,10 @@ import type { StreamProtocol } from '../../../src/peers/network.ts';
 import { BookPages, type PeerBook } from '../../../src/peers/peer-book.ts';
 import type { Logger } from '../../../src/telemetry/logger.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+/** What a busy machine may need. */
+const CONNECT_LIMIT_MS = 20_000;
 
 export const MEMBER_PROTOCOL: StreamProtocol = {
   id: '/container-manager/sync/1.0.0',
@@ -84,10 +88,27 @@ export class Libp2pCluster implements AsyncDisposable {
     return peer;
   }
 
+  /** Two that are connected with each other, the second by way of the first's address. */
+  async startPair(): Promise<[StartedPeer, StartedPeer]> {
+    const first = await this.start();
+    const second = await this.start({ bootstrap: [first.address] });
+    await connected(first, second);
+    return [first, second];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#peers.map(({ network }) => network[Symbol.asyncDispose]()));
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Resolves when each of them is connected with all others. */
+export async function connected(...peers: StartedPeer[]): Promise<void> {
+  await waitFor('peers to be connected', CONNECT_LIMIT_MS, () =>
+    peers.every(({ network }) =>
+      peers.every((other) => other.network === network || network.connected().includes(other.network.nodeId)),
+    ),
+  );
 }
 
 export function memoryBook(): PeerBook {

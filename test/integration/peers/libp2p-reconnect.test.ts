@@ -6,18 +6,14 @@ import { systemClock } from '../../../src/kernel/clock.ts';
 import { FilePeerBook } from '../../../src/peers/file-peer-book.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
 import { freePort } from '../../support/free-port.ts';
+import { boundMs } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 
 const PATIENCE_MS = 20_000;
-/**
- * From the moment that both are up: at most the longest pause between two dials. What a busy machine needs beyond that is not told
- * from what is wrong, so only the full form looks for it.
- */
-const RECONNECT_MS = process.env['FAULTS'] === 'full' ? 1_500 : PATIENCE_MS;
-
-/** Within the grace period of a node, with what a busy machine needs. */
-const STOPPED_MS = process.env['FAULTS'] === 'full' ? 1_000 : PATIENCE_MS;
+/** From the moment that both are up: at most the longest pause between two dials, and what a busy machine needs. */
+const RECONNECT_MS = boundMs(1_500);
+const STOPPED_MS = boundMs(1_000);
 
 let cluster: Libp2pCluster;
 beforeEach(() => {
@@ -38,9 +34,7 @@ const again = ({ options, network, book }: StartedPeer): Promise<StartedPeer> =>
 
 describe('a node that restarts', () => {
   it('is who it was, and is found by those that stayed', async () => {
-    const a = await cluster.start();
-    const b = await cluster.start({ bootstrap: [a.address] });
-    await met([a, b]);
+    const [a, b] = await cluster.startPair();
     await leave(b);
     await waitFor('its end', PATIENCE_MS, () => a.network.connected().length === 0);
     const back = await cluster.start({ ...b.options, port: b.network.port, bootstrap: [] });
@@ -49,9 +43,7 @@ describe('a node that restarts', () => {
   });
 
   it('finds the others through its book, as do they, when all have restarted', async () => {
-    const a = await cluster.start();
-    const b = await cluster.start({ bootstrap: [a.address] });
-    await met([a, b]);
+    const [a, b] = await cluster.startPair();
     await Promise.all([leave(a), leave(b)]);
     const backs = await Promise.all([again(a), again(b)]);
     expect(await met(backs)).toBeLessThan(RECONNECT_MS);
@@ -208,9 +200,7 @@ describe('a bootstrap address', () => {
 
 describe('a node', () => {
   it('measures the way to a peer, and tells of nobody who is not there', async () => {
-    const a = await cluster.start();
-    const b = await cluster.start({ bootstrap: [a.address] });
-    await met([a, b]);
+    const [a, b] = await cluster.startPair();
     const { signal } = new AbortController();
     const rtts = await Promise.all([1, 2, 3, 4, 5].map(() => a.network.ping(b.network.nodeId, signal)));
     for (const rttMs of rtts) expect(rttMs).toBeGreaterThan(0);
@@ -232,9 +222,7 @@ describe('a node', () => {
   });
 
   it('stops soon, twice as once, and leaves nothing open', async () => {
-    const a = await cluster.start();
-    const b = await cluster.start({ bootstrap: [a.address] });
-    await met([a, b]);
+    const [a, b] = await cluster.startPair();
     const handles = (): number =>
       process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')).length;
     const before = handles();

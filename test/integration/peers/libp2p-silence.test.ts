@@ -2,14 +2,17 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { boundMs } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
 
-/** 10 s of silence, 8 s for the answer to a ping, and what a busy machine needs. */
-const FOUND_DEAD_MS = 25_000;
-const RECONNECT_MS = 3_000;
 const PATIENCE_MS = 30_000;
+/** 10 s of silence, a second between two checks, and 8 s for the answer to a ping. */
+const FOUND_DEAD_MS = boundMs(20_000);
+const RECONNECT_MS = boundMs(3_000);
+/** A process that is killed has its sockets closed by the system; no ping finds it that soon. */
+const KILLED_MS = boundMs(2_000);
 
 let cluster: Libp2pCluster;
 let node: StartedPeer;
@@ -46,9 +49,7 @@ describe('a peer in another process', () => {
     });
     await waitFor('its gossip', PATIENCE_MS, () => heardAtMs > 0);
     child.kill('SIGSTOP');
-    const pausedMs = performance.now();
     await waitFor('it to be found dead', FOUND_DEAD_MS, () => node.network.connected().length === 0);
-    expect(performance.now() - pausedMs).toBeLessThan(FOUND_DEAD_MS);
     const continuedMs = performance.now();
     child.kill('SIGCONT');
     await waitFor('its return', RECONNECT_MS, () => node.network.connected().length === 1);
@@ -59,7 +60,7 @@ describe('a peer in another process', () => {
     const child = await startChild('--bootstrap', node.address);
     await waitFor('the connection', PATIENCE_MS, () => node.network.connected().length === 1);
     child.kill('SIGKILL');
-    await waitFor('its end', 2_000, () => node.network.connected().length === 0);
+    await waitFor('its end', KILLED_MS, () => node.network.connected().length === 0);
   });
 });
 

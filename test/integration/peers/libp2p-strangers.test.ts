@@ -11,13 +11,14 @@ import { createLibp2p } from 'libp2p';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NodeId } from '../../../src/kernel/ids.ts';
 import { gossipTopic } from '../../../src/peers/libp2p/gossip-options.ts';
+import { figure } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
+import { connected, Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
 
 const PATIENCE_MS = 20_000;
 /** The full form watches for a minute. */
-const WATCH_MS = process.env['FAULTS'] === 'full' ? 60_000 : 3_000;
+const WATCH_MS = figure(3_000, 60_000);
 
 let cluster: Libp2pCluster;
 let node: StartedPeer;
@@ -26,21 +27,11 @@ let cleanUp: AsyncDisposableStack;
 beforeEach(async () => {
   cleanUp = new AsyncDisposableStack();
   cluster = cleanUp.use(new Libp2pCluster());
-  node = await cluster.start();
-  friend = await cluster.start({ bootstrap: [node.address] });
-  await connected(node, friend);
+  [node, friend] = await cluster.startPair();
 });
 afterEach(async () => {
   await cleanUp.disposeAsync();
 });
-
-async function connected(...peers: StartedPeer[]): Promise<void> {
-  await waitFor('peers to be connected', PATIENCE_MS, () =>
-    peers.every(({ network }) =>
-      peers.every((other) => other.network === network || network.connected().includes(other.network.nodeId)),
-    ),
-  );
-}
 
 const portOf = ({ network }: StartedPeer): number => network.port;
 const lines = (peer: StartedPeer, reason: string) => peer.log.filter((line) => line['reason'] === reason);

@@ -4,6 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import type { Identity } from '../../../src/peers/identity.ts';
 import { gossipTopic } from '../../../src/peers/libp2p/gossip-options.ts';
 import { createHost, type Host } from '../../../src/peers/libp2p/host.ts';
+import { field, varint } from '../../support/gossip-protobuf.ts';
 import { MEMBER_PROTOCOL, type StartedPeer } from './libp2p-harness.ts';
 
 /** `onDrain` of libp2p waits once and never again. */
@@ -17,15 +18,6 @@ async function drained(stream: Stream): Promise<void> {
 
 /** As many as are taken in one piece. */
 const MESSAGES_AT_ONCE = 64;
-
-function varint(value: number): Uint8Array {
-  return value < 0x80 ? Uint8Array.of(value) : Uint8Array.of((value & 0x7f) | 0x80, ...varint(value >>> 7));
-}
-
-/** A field of bytes in a protocol buffer. */
-function field(number: number, value: Uint8Array): Uint8Array {
-  return Buffer.concat([Uint8Array.of((number << 3) | 2), varint(value.length), value]);
-}
 
 export interface RawPeerOptions {
   readonly identity: Identity;
