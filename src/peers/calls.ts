@@ -13,7 +13,7 @@ import {
   PeerCallError,
 } from './call-frames.ts';
 import { CallPlaces } from './call-places.ts';
-import { unreachable, type PeerError } from './errors.ts';
+import { PeerError, unreachable } from './errors.ts';
 import type { PeerNetwork, PeerStream } from './network.ts';
 import { ReplyWriter } from './reply-writer.ts';
 import { SilenceWatch } from './silence-watch.ts';
@@ -45,6 +45,11 @@ export interface PeerCallsDependencies {
   readonly onInvariantError: (error: InvariantError) => void;
 }
 
+export interface CallOptions {
+  /** It may take minutes. */
+  readonly isLong?: boolean;
+}
+
 /** Asks other nodes to do something, and does what they ask. What is asked is not known here. */
 export class PeerCalls {
   readonly #deps: PeerCallsDependencies;
@@ -60,16 +65,23 @@ export class PeerCalls {
    * Sends a request, once, and gives what comes back, piece by piece, no faster than it is read. Whoever stops reading, or
    * aborts the signal, ends it there too.
    * Fails with what the peer answers, a `PeerCallError`; with one of code `busy` when too many calls are under way, there or
-   * here; with a `PeerError` `peer_unreachable` when it cannot be reached or
-   * is heard no more before its answer is whole, and nobody knows then whether the request was carried out; with the
-   * signal's reason.
+   * here; with a `PeerError` `peer_unreachable` when it cannot be reached (`sent: false` among its details says that the request
+   * was not sent) or is heard no more before its answer is whole, and nobody knows then whether the request was carried out; with
+   * the signal's reason.
    */
-  async *call(peer: NodeId, request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *call(
+    peer: NodeId,
+    request: Uint8Array,
+    signal: AbortSignal,
+    { isLong = false }: CallOptions = {},
+  ): AsyncGenerator<Uint8Array> {
     signal.throwIfAborted();
     // The peer would refuse it as well, and take a stream for that.
-    using place = this.#made.take(peer);
+    using place = this.#made.take(peer, isLong);
     if (place === undefined) throw busy();
-    const stream = await this.#deps.network.open(peer, CALL_PROTOCOL, signal);
+    const stream = await this.#deps.network.open(peer, CALL_PROTOCOL, signal).catch((error: unknown) => {
+      throw notSent(error);
+    });
     let isOver = false;
     let isSilent = false;
     const onAbort = (): void => stream.abort(signal.reason as Error);
@@ -161,6 +173,12 @@ async function sendAll(
     iterator.return?.().catch(() => undefined);
   }
   await writer.send(END_FRAME);
+}
+
+function notSent(error: unknown): unknown {
+  if (!(error instanceof PeerError)) return error;
+  const { code, message, details, retryable } = error;
+  return new PeerError(code, message, { cause: error, details: { ...details, sent: false }, retryable });
 }
 
 function busy(): PeerCallError {

@@ -18,8 +18,8 @@ import { NO_TELEMETRY } from '../../src/telemetry/telemetry.ts';
 import { FakeMirror } from './fake-mirror.ts';
 import { JobHarness, TEST_IMAGE, type HarnessOptions } from './job-harness.ts';
 
-/** What becomes of a call: it gets through, is lost on its way there, or its answer is lost, or neither is ever heard of. */
-export type Fate = 'through' | 'lost' | 'answer-lost' | 'silence';
+/** What becomes of a call: it gets through, is never sent, is lost on its way there, or its answer is, or neither is ever heard of. */
+export type Fate = 'through' | 'unsent' | 'lost' | 'answer-lost' | 'silence';
 
 /** A node with jobs of its own, and what it needs of the others. */
 export class PlacementNode {
@@ -204,6 +204,7 @@ export class PlacementCluster implements AsyncDisposable {
     if (target === undefined || !this.#isReached(from, to)) throw unreachable(to, { sent: false });
     const call = decodeRequest(request);
     const fate = this.fate(call, from, to);
+    if (fate === 'unsent') throw unreachable(to, { sent: false });
     if (fate === 'lost') throw unreachable(to);
     if (fate === 'silence') await abortable(new Promise<never>(() => undefined), signal);
     await this.#pass(call);

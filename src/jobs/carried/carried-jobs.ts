@@ -116,7 +116,10 @@ export class CarriedJobs {
     const { id, owner } = target.job;
     try {
       const sent = encodeRequest({ ...request, job: id } as CarriedRequest);
-      for await (const piece of this.#carrier.call(owner, sent, signal)) yield decode(piece);
+      const options = {
+        isLong: request.call === 'wait' || (request.call === 'logs' && request.follow === true),
+      };
+      for await (const piece of this.#carrier.call(owner, sent, signal, options)) yield decode(piece);
     } catch (error) {
       signal.throwIfAborted();
       throw translated(error, target);

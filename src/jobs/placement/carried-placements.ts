@@ -50,7 +50,8 @@ export class CarriedPlacements {
     signal: AbortSignal,
   ): Promise<Job | undefined> {
     const grace = graceMs === undefined ? {} : { grace_ms: graceMs };
-    const [record] = await this.#ask(node, { call: 'end', job: id, removes, ...grace }, signal);
+    const request = { call: 'end' as const, job: id, removes, ...grace };
+    const [record] = await this.#ask(node, request, signal, { isLong: true });
     if (record === undefined) return undefined;
     const job = decodeRecord(record);
     requireAsked(job, id, node);
@@ -68,9 +69,14 @@ export class CarriedPlacements {
     return answer;
   }
 
-  async #ask(node: NodeId, request: CarriedRequest, signal: AbortSignal): Promise<Uint8Array[]> {
+  async #ask(
+    node: NodeId,
+    request: CarriedRequest,
+    signal: AbortSignal,
+    options: { readonly isLong?: boolean } = {},
+  ): Promise<Uint8Array[]> {
     const pieces: Uint8Array[] = [];
-    for await (const piece of this.#carrier.call(node, encodeRequest(request), signal)) {
+    for await (const piece of this.#carrier.call(node, encodeRequest(request), signal, options)) {
       pieces.push(piece);
       if (pieces.length > MAX_PIECES) throw unreadable();
     }

@@ -1,8 +1,17 @@
+import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { jobIdOfKey } from '../../../src/kernel/ids.ts';
+import { jobSpecSchema } from '../../../src/jobs/spec.ts';
+import { Claims, type AskClaim } from '../../../src/jobs/placement/claims.ts';
+import { askAbout, isMeant, type KeyedSpec } from '../../../src/jobs/placement/fingerprint.ts';
+import { canonicalJson } from '../../../src/kernel/canonical-json.ts';
+import type { Clock } from '../../../src/kernel/clock.ts';
+import { jobIdOfKey, type NodeId } from '../../../src/kernel/ids.ts';
+import { PeerCallError } from '../../../src/peers/calls.ts';
+import { FakeMirror } from '../../support/fake-mirror.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { PlacementCluster } from '../../support/placement-cluster.ts';
+import { SteppedClock } from '../../support/stepped-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const THREE = ['A', 'B', 'C'];
@@ -51,6 +60,65 @@ describe('an idempotency key', () => {
       code: 'idempotency_conflict',
       details: { job_id: ID, removed: true },
     });
+  });
+
+  it('is refused where its job was removed, wherever it is to run now', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    const a = cluster.node('A');
+    await a.create(KEY);
+    await a.harness.reach(ID, 'running');
+    await a.jobs.remove(ID, { force: true });
+    for (const placement of ['local', 'any', 'every', 'B'])
+      await expect(a.create({ ...KEY, placement })).rejects.toMatchObject({
+        code: 'idempotency_conflict',
+        details: { job_id: ID, removed: true },
+      });
+    for (const name of ['A', 'B']) expect(cluster.node(name).harness.log.get(ID)).toBeUndefined();
+  });
+
+  it('is refused by a node that was told of the removal, and reaches nobody now', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    await cluster.node('B').create(KEY);
+    await cluster.node('B').harness.reach(ID, 'running');
+    await cluster.node('B').jobs.remove(ID, { force: true });
+    cluster.partition(['A'], ['B']);
+    await expect(cluster.node('A').create(KEY)).rejects.toMatchObject({ code: 'idempotency_conflict' });
+  });
+
+  it('is not accepted anew by a node that was told of its job, and reaches nobody now', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    await cluster.node('B').create(KEY);
+    cluster.partition(['A'], ['B']);
+    await expect(cluster.node('A').create(KEY)).rejects.toMatchObject({
+      code: 'peer_unreachable',
+      retryable: true,
+      details: { job_id: ID, node_id: 'B' },
+    });
+    expect(cluster.ownersOf(ID)).toEqual(['B']);
+  });
+
+  it('is answered for by a node that is still starting', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    const { job } = await cluster.node('B').create(KEY);
+    await cluster.beginRestart('B');
+    cluster.node('A').mirror.remove(job);
+    expect(await cluster.node('A').create(KEY)).toMatchObject({ job: { owner: 'B' }, deduplicated: true });
+    expect(cluster.ownersOf(ID)).toEqual(['B']);
+  });
+
+  it('is answered for by a node that gives its job to another one, however long that takes', async () => {
+    await using cluster = await PlacementCluster.start(THREE);
+    cluster.fate = ({ call }, from) => (call === 'accept' && from === 'A' ? 'silence' : 'through');
+    const creating = cluster.node('A').create({ ...KEY, placement: 'C' });
+    creating.catch(() => undefined);
+    await until('it to be on its way', () => cluster.node('A').harness.store.placements().length === 1);
+    expect(await cluster.node('B').create(KEY)).toMatchObject({ job: { owner: 'C' }, deduplicated: true });
+    expect(cluster.ownersOf(ID)).toEqual(['C']);
+    // So it is when that node has just come back.
+    await cluster.beginRestart('A');
+    cluster.node('B').mirror.remove(cluster.node('C').harness.log.require(ID));
+    cluster.fate = ({ call }, _from, to) => (call === 'claim' && to === 'C' ? 'lost' : 'through');
+    expect(await cluster.node('B').create(KEY)).toMatchObject({ job: { owner: 'C' }, deduplicated: true });
   });
 
   it('holds for every place', async () => {
@@ -117,6 +185,68 @@ describe('an idempotency key', () => {
       );
     },
   );
+});
+
+describe('a claim', () => {
+  const keyed = { spec: jobSpecSchema.parse({ image: 'x', env: { PIN: '1234' } }), idempotencyKey: 'k' };
+
+  function claims(ask: AskClaim, clock: Clock): Claims {
+    return new Claims({
+      owner: 'A' as NodeId,
+      jobs: { find: () => undefined, wasRemoved: () => false },
+      mirror: new FakeMirror(),
+      outbox: { find: () => undefined },
+      members: { connected: () => ['B' as NodeId] },
+      ask,
+      clock,
+    });
+  }
+
+  it('gives way to a node that goes ahead and does not get there', async () => {
+    const clock = new SteppedClock();
+    const { run } = outcomeOf(
+      claims(async () => ({ kind: 'pending', isAhead: true }), clock),
+      keyed,
+    );
+    await clock.advance(6_000);
+    await expect(run).rejects.toMatchObject({ code: 'peer_unreachable', retryable: true });
+  });
+
+  it('is repeated within its second where the other node serves too many calls', async () => {
+    const clock = new SteppedClock();
+    let asked = 0;
+    const ask: AskClaim = async () => {
+      asked += 1;
+      if (asked < 4) throw new PeerCallError('busy', 'too many calls');
+      return { kind: 'removed' };
+    };
+    const { run } = outcomeOf(claims(ask, clock), keyed);
+    await clock.advance(900);
+    await expect(run).rejects.toMatchObject({ code: 'idempotency_conflict' });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('tells nothing of a spec to who does not have the key', () => {
+    const question = askAbout(keyed);
+    expect(isMeant(keyed, question)).toBe(true);
+    expect(isMeant({ ...keyed, idempotencyKey: 'other' }, question)).toBe(false);
+    expect(isMeant({ ...keyed, idempotencyKey: undefined }, question)).toBe(false);
+    expect(isMeant({ ...keyed, spec: { ...keyed.spec, env: { PIN: '4321' } } }, question)).toBe(false);
+    // All that travels.
+    const { nonce, fingerprint } = question;
+    for (const tried of [[nonce, keyed.spec], keyed.spec]) {
+      const text = canonicalJson(tried);
+      for (const key of ['', nonce])
+        expect(createHmac('sha256', key).update(text).digest('hex')).not.toBe(fingerprint);
+    }
+  });
+
+  function outcomeOf(made: Claims, what: KeyedSpec): { run: Promise<string> } {
+    const then = { accept: async () => 'accepted', found: async () => 'found' };
+    const run = made.run(ID, what, then, new AbortController().signal);
+    run.catch(() => undefined);
+    return { run };
+  }
 });
 
 describe('a key that both sides of a partition accepted', () => {

@@ -9,7 +9,7 @@ import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
 import { MAX_CARRIED_WAITS } from '../../../src/jobs/elsewhere-waits.ts';
 import type { EventsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
-import { MAX_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
+import { MAX_LONG_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
 import type { LogsOptions } from '../../../src/runtime/driver.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
@@ -189,7 +189,7 @@ describe('a job of another node', () => {
     await expect.poll(() => cluster.pair.b.openStreams, PATIENCE).toBe(0);
   });
 
-  it('is waited for also when its owner serves as many calls as it may', async () => {
+  it('is stopped and waited for also when as many logs of its owner are followed as may be', async () => {
     const cluster = alone();
     const { id } = await cluster.createFar();
     cluster.far.logSource = async function* () {
@@ -197,11 +197,11 @@ describe('a job of another node', () => {
       await new Promise(() => undefined);
     };
     const leave = new AbortController();
-    const logs = Array.from({ length: MAX_CALLS_PER_PEER }, () =>
+    const logs = Array.from({ length: MAX_LONG_CALLS_PER_PEER }, () =>
       read(cluster, id, { follow: true, signal: leave.signal }).catch(() => undefined),
     );
-    await expect.poll(() => cluster.far.logOptions.length, PATIENCE).toBe(MAX_CALLS_PER_PEER);
-    await expect(cluster.jobs.stop(id)).rejects.toMatchObject({
+    await expect.poll(() => cluster.far.logOptions.length, PATIENCE).toBe(MAX_LONG_CALLS_PER_PEER);
+    await expect(read(cluster, id, { follow: true })).rejects.toMatchObject({
       code: 'peer_unreachable',
       retryAfterMs: 1_000,
       message: expect.stringContaining('serves too many calls') as unknown,
@@ -211,6 +211,7 @@ describe('a job of another node', () => {
     cluster.far.move(id, 'running');
     cluster.tell(id);
     expect(await running).toMatchObject({ job: { state: 'running' } });
+    expect(await cluster.jobs.stop(id)).toMatchObject({ job: { state: 'stopping' } });
     leave.abort();
     await Promise.all(logs);
   });

@@ -127,6 +127,79 @@ describe('a job on every node', () => {
     expect(cluster.ownersOf(copyOf(job.id, 'C'))).toEqual(['C']);
   });
 
+  it('has a copy also on a node that is still starting', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    const b = await cluster.beginRestart('B');
+    const { job } = await cluster.node('A').create({ placement: 'every' });
+    await until('it to be asked for', () => cluster.calls.includes('A accept B'));
+    b.open();
+    await b.harness.reach(copyOf(job.id, 'B'), 'running');
+    const { harness } = cluster.node('A');
+    await harness.until(job.id, (now) => states(now)['B'] === 'running', 'the copy on B to be known');
+  });
+
+  it('ends also when a node that never had its copy is forgotten', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    cluster.fate = ({ call }) => (call === 'accept' ? 'lost' : 'through');
+    const { harness, placement } = cluster.node('A');
+    const { job } = await cluster.node('A').create({ placement: 'every' });
+    await harness.reach(copyOf(job.id, 'A'), 'running');
+    await cluster.take('B');
+    await placement.forget('B' as NodeId);
+    await harness.until(job.id, (now) => states(now)['B'] === 'cancelled', 'the copy on B to be given up');
+    harness.fake.exit(harness.instanceId(copyOf(job.id, 'A')), 0);
+    await harness.reach(job.id, 'failed');
+  });
+
+  it('stops its copies as gently as it is told to', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    const { job } = await cluster.node('A').create({ placement: 'every' });
+    for (const name of ['A', 'B']) await cluster.node(name).harness.reach(copyOf(job.id, name), 'running');
+    await cluster.node('B').jobs.stop(job.id, { graceMs: 7_000 });
+    await cluster.node('A').harness.reach(job.id, 'complete');
+    for (const name of ['A', 'B'])
+      expect(cluster.node(name).harness.log.require(copyOf(job.id, name)).stopGraceMs).toBe(7_000);
+  });
+
+  it(
+    'takes the copies with it that only it has when another one of its key counts',
+    { timeout: LONG },
+    async () => {
+      await using cluster = await PlacementCluster.start(THREE);
+      cluster.partition(['A'], ['B', 'C']);
+      const request = { placement: 'every', idempotency_key: 'k' };
+      const { job } = await cluster.node('B').create(request);
+      await cluster.node('A').create(request);
+      for (const name of THREE) await cluster.node(name).harness.reach(copyOf(job.id, name), 'running');
+      cluster.heal();
+      expect((await cluster.node('B').harness.reach(job.id, 'cancelled')).outcome).toMatchObject({
+        duplicateOf: 'A',
+      });
+      for (const name of ['B', 'C']) await cluster.node(name).harness.reach(copyOf(job.id, name), 'complete');
+      expect(cluster.node('A').harness.log.require(copyOf(job.id, 'A')).state).toBe('running');
+      expect(states(cluster.node('A').harness.log.require(job.id))).toEqual({ A: 'running' });
+    },
+  );
+
+  it('leaves the copies that the other one of its key has, too', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(THREE);
+    cluster.fate = ({ call }, from, to) =>
+      call === 'claim' || (call === 'accept' && from === 'B' && to === 'C') ? 'lost' : 'through';
+    const request = { placement: 'every', idempotency_key: 'k' };
+    const { harness } = cluster.node('A');
+    const [{ job }] = await Promise.all([
+      cluster.node('A').create(request),
+      cluster.node('B').create(request),
+    ]);
+    await cluster.node('B').harness.reach(job.id, 'cancelled');
+    cluster.fate = () => 'through';
+    const areUp = (now: Job): boolean => Object.values(states(now)).every((state) => state === 'running');
+    await harness.until(job.id, areUp, 'all copies to run');
+    for (const name of THREE)
+      expect(cluster.node(name).harness.log.require(copyOf(job.id, name)).desire).toBe('run');
+    expect(cluster.node('B').harness.store.placements()).toEqual([]);
+  });
+
   it('goes on after a restart, with what happened meanwhile', { timeout: LONG }, async () => {
     await using cluster = await PlacementCluster.start(['A', 'B']);
     const { job } = await cluster.node('A').create({ placement: 'every' });

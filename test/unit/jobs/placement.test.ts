@@ -4,7 +4,7 @@ import { CarriedCallError, decodeRequest, encodeRequest } from '../../../src/job
 import { hasEnded } from '../../../src/jobs/job.ts';
 import { jobSpecSchema } from '../../../src/jobs/spec.ts';
 import { systemClock, type Clock } from '../../../src/kernel/clock.ts';
-import type { JobId } from '../../../src/kernel/ids.ts';
+import type { JobId, NodeId } from '../../../src/kernel/ids.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { PlacementCluster, type Fate } from '../../support/placement-cluster.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
@@ -63,6 +63,24 @@ describe('a job placed on any node', () => {
     expect(cluster.ownersOf(job.id)).toEqual(['C']);
   });
 
+  it('goes to the next node where nothing could be sent to the best one', async () => {
+    await using cluster = await PlacementCluster.start(THREE);
+    cluster.node('A').harness.jobs.setCordoned(true);
+    cluster.fate = ({ call }, _from, to) => (call === 'accept' && to === 'B' ? 'unsent' : 'through');
+    const { job } = await cluster.node('A').create({ placement: 'any' });
+    expect(job.owner).toBe('C');
+    expect(cluster.node('A').harness.store.placements()).toEqual([]);
+  });
+
+  it('goes to a node that can begin with it', async () => {
+    await using cluster = new PlacementCluster();
+    await cluster.add('A', { options: { maxRunning: 1 } });
+    await cluster.add('B');
+    const first = await cluster.node('A').create({ placement: 'any' });
+    await cluster.node('A').harness.reach(first.job.id, 'running');
+    expect((await cluster.node('A').create({ placement: 'any' })).job.owner).toBe('B');
+  });
+
   it('is refused as this node would refuse it when nobody takes it', async () => {
     await using cluster = await PlacementCluster.start(['A', 'B']);
     for (const name of ['A', 'B']) cluster.node(name).harness.jobs.setCordoned(true);
@@ -99,6 +117,23 @@ describe('a job placed on a node', () => {
       details: { node_id: 'B' },
     });
     expect(cluster.node('A').harness.store.placements()).toEqual([]);
+  });
+
+  it('waits for a node that is still starting', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    const b = await cluster.beginRestart('B');
+    const creating = cluster.node('A').create({ placement: 'B' });
+    await until('it to be asked for', () => cluster.calls.includes('A accept B'));
+    b.open();
+    expect(await creating).toMatchObject({ job: { owner: 'B' }, deduplicated: false });
+    expect(cluster.ownersOf((await creating).job.id)).toEqual(['B']);
+  });
+
+  it('is sent until that can be done', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    let tries = 0;
+    cluster.fate = ({ call }) => (call === 'accept' && tries++ < 2 ? 'unsent' : 'through');
+    expect((await cluster.node('A').create({ placement: 'B' })).job.owner).toBe('B');
   });
 
   it('may be this node itself', async () => {
@@ -159,6 +194,17 @@ describe('a lost message', () => {
       const id = (error as { details: { job_id: JobId } }).details.job_id;
       expect(await cluster.node('A').jobs.stateOf(id)).toBe('pending');
       expect(await cluster.node('A').jobs.get(id)).toMatchObject({ job: { owner: 'B', state: 'pending' } });
+      const listed = (filter: object): JobId[] =>
+        cluster
+          .node('A')
+          .jobs.list({ limit: 10, ...filter })
+          .jobs.map(({ job }) => job.id);
+      expect(listed({ allNodes: true })).toEqual([id]);
+      expect(listed({ owner: 'B', idPrefix: id.slice(0, 8), states: ['pending'] })).toEqual([id]);
+      for (const other of [{}, { owner: 'A' }, { allNodes: true, states: ['running'] }])
+        expect(listed(other)).toEqual([]);
+      cluster.node('A').mirror.ageMs.set('B' as NodeId, 7_000);
+      expect(await cluster.node('A').jobs.get(id)).toMatchObject({ remote: { ageMs: 7_000, isLost: false } });
       cluster.fate = () => 'through';
       await cluster.restart('A');
       await until('the job to be accepted', () => cluster.ownersOf(id).length === 1);
@@ -189,6 +235,49 @@ describe('a lost message', () => {
       expect(cluster.ownersOf(id)).toEqual(['B']);
     },
   );
+
+  it('is waited for by who comes again with its key, as the same job', { timeout: LONG }, async () => {
+    const clock = new VirtualClock();
+    await using cluster = new PlacementCluster(clock);
+    for (const name of ['A', 'B']) await cluster.add(name);
+    const request = { placement: 'B', idempotency_key: 'k' };
+    let tries = 0;
+    cluster.fate = ({ call }) => {
+      if (call !== 'accept') return 'through';
+      tries += 1;
+      return 'silence';
+    };
+    const first = cluster.node('A').create(request);
+    first.catch(() => undefined);
+    await until('it to be on its way', () => tries === 1);
+    await clock.pass(10_000);
+    await expect(first).rejects.toMatchObject({ code: 'peer_unreachable' });
+    await clock.pass(45_000);
+    cluster.fate = () => 'through';
+    const again = cluster.node('A').create(request);
+    again.catch(() => undefined);
+    // The try that nobody answers is over after a minute.
+    await clock.pass(6_000);
+    expect(await again).toMatchObject({ job: { owner: 'B' }, deduplicated: true });
+  });
+
+  it('of a wish to end a job reaches a node that is still starting', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    cluster.fate = ({ call }) => (call === 'accept' ? 'answer-lost' : 'through');
+    const creating = cluster.node('A').create({ placement: 'B' });
+    creating.catch(() => undefined);
+    const { store } = cluster.node('A').harness;
+    await until('the target to be stored', () => store.placements().length === 1);
+    const id = store.placements()[0]?.id as JobId;
+    await cluster.node('B').harness.reach(id, 'running');
+    const b = await cluster.beginRestart('B');
+    const cancelling = cluster.node('A').jobs.cancel(id);
+    cancelling.catch(() => undefined);
+    await until('it to be asked for', () => cluster.calls.includes('A end B'));
+    b.open();
+    await until('the outbox to be empty', () => store.placements().length === 0);
+    expect(hasEnded(b.harness.log.require(id))).toBe(true);
+  });
 
   it('of a job that is cancelled meanwhile ends it wherever it has come to', { timeout: LONG }, async () => {
     await using cluster = await PlacementCluster.start(['A', 'B']);
