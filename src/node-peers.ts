@@ -59,9 +59,6 @@ export interface NodePeersDependencies {
   readonly onFatal: (error: Error) => void;
 }
 
-/** How often what is known of removals is looked through for what is old, ms. */
-const COMPACTION_MS = 600_000;
-
 /**
  * What makes one node of many: the network of its peers, the mirrors of their jobs, and the way to them. The second half of
  * the composition root: only here and in `node.ts` are adapters put together.
@@ -124,6 +121,7 @@ export class NodePeers implements AsyncDisposable {
     const replicator = parts.use(
       new Replicator(
         {
+          tombstoneMs: config['retention.tombstones'],
           card: () =>
             encodeCard({ name: options.self.name, version: options.version, isDraining: deps.isDraining() }),
           isAllowed: (owner) => network.isAllowed(owner),
@@ -177,10 +175,6 @@ export class NodePeers implements AsyncDisposable {
       mirrored: () => [...replicator.mirror.owners()].reduce((sum, owner) => sum + owner.recordCount, 0),
     });
     writeAddressFile(dataDir, network.addresses());
-    const compaction = setInterval(() => {
-      mirrorStore.compact(clock.wallMs() - config['retention.tombstones']);
-    }, COMPACTION_MS).unref();
-    parts.defer(() => clearInterval(compaction));
     deps.health.ok();
     logger.info(
       { addresses: network.addresses(), cluster: options.membership.clusterId },

@@ -17,8 +17,11 @@ export function isSqliteError(error: unknown): error is Error & { readonly errco
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
 }
 
-/** A failure of disk or file in our words; anything else, a broken constraint for one, is given back as it is. */
-export function translateSqliteError(error: unknown, file: string): unknown {
+/**
+ * A failure of disk or file in our words; anything else, a broken constraint for one, is given back as it is. `remedy` is what can be
+ * done about a damaged file that is not the job store's.
+ */
+export function translateSqliteError(error: unknown, file: string, remedy?: string): unknown {
   if (!isSqliteError(error)) return error;
   const details = { file, sqlite_code: error.errcode };
   switch (error.errcode & 0xff) {
@@ -28,7 +31,7 @@ export function translateSqliteError(error: unknown, file: string): unknown {
       return new StoreError('store_locked', `${file} is open in another process`, { cause: error, details });
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return storeCorrupt(file, messageOf(error), { cause: error, details });
+      return storeCorrupt(file, messageOf(error), { cause: error, details, remedy });
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
       return storeFailed(file, error);
@@ -75,10 +78,10 @@ export function storeFull(file: string, cause?: unknown): StoreError {
 export function storeCorrupt(
   file: string,
   what: string,
-  options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  options: { cause?: unknown; details?: Readonly<Record<string, unknown>>; remedy?: string | undefined } = {},
 ): StoreError {
   const all = join(dirname(file), 'jobs.*');
-  const remedy = `restore a backup, or move ${all} away to start with no jobs`;
+  const { remedy = `restore a backup, or move ${all} away to start with no jobs` } = options;
   return new StoreError('store_corrupt', `${file} is damaged: ${what}; ${remedy}`, {
     cause: options.cause,
     details: { file, ...options.details },

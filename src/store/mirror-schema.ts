@@ -1,8 +1,10 @@
+import type { Schema } from './schema.ts';
+
 /** "cmmr": marks the file as ours (`PRAGMA application_id`). */
-export const MIRROR_APPLICATION_ID = 0x636d6d72;
+const APPLICATION_ID = 0x636d6d72;
 
 /** The schema's steps, as those of the job store: a released one is never changed. */
-export const MIRROR_MIGRATIONS: readonly string[] = [
+const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE owners (
     id INTEGER PRIMARY KEY,
@@ -35,6 +37,7 @@ export const MIRROR_MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX records_by_key ON records (key, owner);
   CREATE INDEX records_by_place ON records (owner, epoch, seq);
   CREATE INDEX records_by_age ON records (created_at, key) WHERE body IS NOT NULL;
+  CREATE INDEX records_removed ON records (owner, stored_at) WHERE body IS NULL;
 
   CREATE TABLE forgotten (
     owner BLOB PRIMARY KEY,
@@ -50,3 +53,5 @@ export const MIRROR_MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
 ];
+
+export const MIRROR_SCHEMA: Schema = { applicationId: APPLICATION_ID, migrations: MIGRATIONS };

@@ -5,6 +5,10 @@ export type MirrorStatements = ReturnType<typeof prepareMirrorStatements>;
 
 const RECORD_COLUMNS = 'r.id, o.owner, r.key, r.epoch, r.seq, r.body, r.proof, r.checksum';
 
+/** Both from an index alone. */
+const COUNTS = `(SELECT count(*) FROM records r WHERE r.owner = o.id) AS total,
+  (SELECT count(*) FROM records r WHERE r.owner = o.id AND r.body IS NULL) AS removed`;
+
 /** Every statement that is run often, prepared once. */
 export function prepareMirrorStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
@@ -44,17 +48,14 @@ export function prepareMirrorStatements(database: DatabaseSync) {
       `SELECT key FROM records WHERE owner = (SELECT id FROM owners WHERE owner = ?)
        AND (epoch < ? OR (epoch = ? AND seq <= ?)) ORDER BY key`,
     ),
-    counts: prepare(
-      'SELECT o.owner, count(*) AS count FROM records r JOIN owners o ON o.id = r.owner GROUP BY r.owner',
-    ),
-    count: prepare(
-      'SELECT count(*) AS count FROM records WHERE owner = (SELECT id FROM owners WHERE owner = ?)',
-    ),
+    counts: prepare(`SELECT o.owner, ${COUNTS} FROM owners o`),
+    count: prepare(`SELECT ${COUNTS} FROM owners o WHERE o.owner = ?`),
     forgetRecords: prepare('DELETE FROM records WHERE owner = (SELECT id FROM owners WHERE owner = ?)'),
     forgetOwner: prepare('DELETE FROM owners WHERE owner = ?'),
     compact: prepare(
-      `DELETE FROM records WHERE body IS NULL AND stored_at < ? AND EXISTS
-       (SELECT 1 FROM owners o WHERE o.id = records.owner AND o.epoch = records.epoch AND records.seq <= o.up_to)`,
+      `DELETE FROM records WHERE id IN
+       (SELECT r.id FROM owners o JOIN records r ON r.owner = o.id WHERE o.owner = ? AND r.body IS NULL
+        AND r.stored_at < ? AND r.epoch = o.epoch AND r.seq <= o.up_to LIMIT ?)`,
     ),
     forgotten: prepare('SELECT * FROM forgotten ORDER BY at'),
     dropForgotten: prepare('DELETE FROM forgotten'),

@@ -8,24 +8,34 @@ import { storeCorrupt } from './failures.ts';
 /** "cmjb": marks the file as ours (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x636d6a62;
 
+/** What the tables of a file are, and how they came to be. */
+export interface Schema {
+  readonly applicationId: number;
+  /** Step n brings a file from version n - 1 to n. */
+  readonly migrations: readonly string[];
+}
+
+const JOB_SCHEMA: Schema = { applicationId: APPLICATION_ID, migrations: MIGRATIONS };
+
 export function pragma(database: DatabaseSync, name: string): unknown {
   return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 }
 
 /** Refuses what another program or a newer version wrote. A file without any table is ours to fill. */
-export function requireOurs(database: DatabaseSync, file: string): void {
+export function requireOurs(database: DatabaseSync, file: string, schema = JOB_SCHEMA): void {
   if (schemaOf(database).length === 0) return;
   const applicationId = pragma(database, 'application_id');
-  if (applicationId !== APPLICATION_ID) {
+  if (applicationId !== schema.applicationId) {
     throw new StoreError('store_foreign', `${file} is an SQLite file of another program; move it away`, {
       details: { file },
     });
   }
   const version = schemaVersion(database);
-  if (version > MIGRATIONS.length) {
+  const known = schema.migrations.length;
+  if (version > known) {
     throw new StoreError(
       'store_foreign',
-      `${file} was written by a newer version (schema ${version}, this program knows ${MIGRATIONS.length}); upgrade this node`,
+      `${file} was written by a newer version (schema ${version}, this program knows ${known}); upgrade this node`,
       { details: { file, schema: version } },
     );
   }
@@ -48,17 +58,18 @@ export function requireIntact(database: DatabaseSync, file: string): void {
 }
 
 /** Brings the tables up to date, one transaction a step. */
-export function migrate(database: DatabaseSync, file: string): void {
+export function migrate(database: DatabaseSync, file: string, schema = JOB_SCHEMA): void {
+  const { applicationId, migrations } = schema;
   const from = schemaVersion(database);
-  for (const [index, step] of MIGRATIONS.entries()) {
+  for (const [index, step] of migrations.entries()) {
     if (index < from) continue;
     database.exec('BEGIN IMMEDIATE');
     database.exec(step);
     failpoint('mid-migration');
-    database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
+    database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${index + 1}`);
     database.exec('COMMIT');
   }
-  invariant(schemaVersion(database) === MIGRATIONS.length, `${file}: a migration did not count`);
+  invariant(schemaVersion(database) === migrations.length, `${file}: a migration did not count`);
   invariant(!database.isTransaction, `${file}: a migration left a transaction open`);
 }
 

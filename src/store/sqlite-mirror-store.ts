@@ -1,17 +1,18 @@
-import { closeSync, existsSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../kernel/errors.ts';
 import type { NodeId } from '../kernel/ids.ts';
 import { StoreError, type JobQuery } from '../jobs/job-store.ts';
-import type {
-  ForgottenMark,
-  MirrorChange,
-  MirroredRecord,
-  MirrorOwner,
-  MirrorStore,
+import {
+  hasNoRoom,
+  type ForgottenMark,
+  type MirrorChange,
+  type MirroredRecord,
+  type MirrorOwner,
+  type MirrorStore,
+  type RecordCounts,
 } from '../peers/replication/mirror-store.ts';
-import { isSqliteError, storeFailed, translateSqliteError } from './failures.ts';
+import { translateSqliteError } from './failures.ts';
 import {
   decodeOwner,
   decodeRecordRow,
@@ -20,8 +21,8 @@ import {
   type OwnerRow,
   type RecordRow,
 } from './mirror-row.ts';
-import { MIRROR_APPLICATION_ID, MIRROR_MIGRATIONS } from './mirror-schema.ts';
-import { mirrorListQuery, prepareMirrorStatements, type MirrorStatements } from './mirror-statements.ts';
+import { mirrorListQuery, type MirrorStatements } from './mirror-statements.ts';
+import { markDamaged, openMirror, type CountsRow, type SetAsideListener } from './open-mirror.ts';
 
 export interface SqliteMirrorStoreOptions {
   readonly directory: string;
@@ -33,17 +34,13 @@ export interface SqliteMirrorStoreOptions {
   /** A record of this owner was damaged on the disk, and is gone. */
   readonly onDamage: (owner: NodeId) => void;
   /** The file could not be used and was set aside: the mirrors are fetched anew. */
-  readonly onSetAside: (file: string, reason: string) => void;
+  readonly onSetAside: SetAsideListener;
+  readonly maxBytes?: number;
 }
 
-interface OpenMirrors {
-  readonly database: DatabaseSync;
-  readonly statements: MirrorStatements;
-  readonly counts: readonly { readonly owner: NodeId; readonly count: number }[];
-}
-
-/** Pages of the write-ahead log before it is worked into the file, 12 MiB. */
-const CHECKPOINT_PAGES = 3072;
+/** Most bytes that mirrors may take on the disk, 8 GiB: some 7 million jobs. What goes beyond has no room. */
+const MAX_BYTES = 8 * 1024 ** 3;
+const REMEDY = 'start the node again: it is set aside, and fetched anew from the peers';
 
 /**
  * The mirrors of other nodes' logs in one SQLite file, `mirror.db`. It holds nobody's only copy: a file that is damaged is set aside,
@@ -54,17 +51,18 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
   readonly #file: string;
   readonly #database: DatabaseSync;
   readonly #statements: MirrorStatements;
-  readonly #counts = new Map<NodeId, number>();
+  readonly #counts = new Map<NodeId, RecordCounts>();
   #hasFailed = false;
 
   /** Throws a StoreError that names the file when it cannot be used, however often it is made. */
   constructor(options: SqliteMirrorStoreOptions) {
     this.#options = options;
     this.#file = join(options.directory, 'mirror.db');
-    const { database, statements, counts } = this.#open();
+    const { maxBytes = MAX_BYTES, onSetAside } = options;
+    const { database, statements, counts } = openMirror(this.#file, maxBytes, onSetAside);
     this.#database = database;
     this.#statements = statements;
-    for (const { owner, count } of counts) this.#counts.set(owner, count);
+    for (const row of counts) this.#counts.set(row.owner as NodeId, countsOf(row));
   }
 
   /**
@@ -72,12 +70,11 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
    * again, without it, within the second.
    */
   nextIncarnation(above: number): number {
-    return this.#guard(() => {
-      const known = this.#statements.incarnation.get() as { incarnation: number } | undefined;
-      const next = Math.max(above + 1, (known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs()));
-      this.#durably(() => this.#statements.saveIncarnation.run(next));
-      return next;
-    });
+    type Row = { incarnation: number } | undefined;
+    const known = this.#guard(() => this.#statements.incarnation.get() as Row);
+    const next = Math.max(above + 1, (known?.incarnation ?? 0) + 1, Math.floor(this.#options.wallMs()));
+    this.#unlessFull(() => this.#durably(() => this.#statements.saveIncarnation.run(next)));
+    return next;
   }
 
   owners(): MirrorOwner[] {
@@ -118,12 +115,13 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
     });
   }
 
-  count(owner: NodeId): number {
+  count(owner: NodeId): RecordCounts {
     const known = this.#counts.get(owner);
     if (known !== undefined) return known;
-    const { count } = this.#guard(() => this.#statements.count.get(owner)) as { count: number };
-    this.#counts.set(owner, count);
-    return count;
+    const row = this.#guard(() => this.#statements.count.get(owner)) as CountsRow | undefined;
+    const counts = countsOf(row ?? { total: 0, removed: 0 });
+    this.#counts.set(owner, counts);
+    return counts;
   }
 
   forget(owner: NodeId): void {
@@ -156,9 +154,10 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
     );
   }
 
-  compact(beforeMs: number): void {
-    this.#guard(() => this.#statements.compact.run(beforeMs));
-    this.#counts.clear();
+  compact(owner: NodeId, beforeMs: number, limit: number): number {
+    const { changes } = this.#guard(() => this.#statements.compact.run(owner, beforeMs, limit));
+    if (changes !== 0) this.#counts.delete(owner);
+    return Number(changes);
   }
 
   [Symbol.dispose](): void {
@@ -191,7 +190,8 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
   }
 
   #dropDamaged({ id, owner }: RecordRow): [] {
-    this.#statements.dropRow.run(id);
+    // Without room for that it is found again.
+    this.#unlessFull(() => this.#statements.dropRow.run(id));
     this.#counts.delete(owner as NodeId);
     // Not within the read of somebody who is in the middle of a change.
     setImmediate(() => this.#options.onDamage(owner as NodeId));
@@ -223,79 +223,33 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
     try {
       return work();
     } catch (error) {
-      const translated = translateSqliteError(error, this.#file);
-      if (translated instanceof StoreError) this.#fail(translated);
+      const translated = translateSqliteError(error, this.#file, REMEDY);
+      // What is not kept is fetched again when there is room.
+      if (translated instanceof StoreError && !hasNoRoom(translated)) this.#fail(translated);
       throw translated;
+    }
+  }
+
+  #unlessFull(work: () => void): void {
+    try {
+      this.#guard(work);
+    } catch (error) {
+      if (!hasNoRoom(error)) throw error;
     }
   }
 
   #fail(error: StoreError): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    // SQLite may open it again without a word: whoever opens it next is to know.
-    if (error.code === 'store_corrupt') writeFileSync(this.#mark, `${messageOf(error)}\n`);
+    try {
+      if (error.code === 'store_corrupt') markDamaged(this.#file, messageOf(error));
+    } catch {
+      // On the disk that failed: the next process finds the damage by itself, or again while it runs.
+    }
     this.#options.onFatal(error);
   }
+}
 
-  get #mark(): string {
-    return `${this.#file}.damaged`;
-  }
-
-  #open(): OpenMirrors {
-    if (existsSync(this.#mark)) this.#setAside('it was found damaged');
-    try {
-      return this.#openFile();
-    } catch (error) {
-      const translated = translateSqliteError(error, this.#file);
-      const isHopeless = !(translated instanceof StoreError) || translated.code === 'store_corrupt';
-      if (!isHopeless || !isSqliteError(error)) throw translated;
-      this.#setAside(messageOf(error));
-      return this.#openFile();
-    }
-  }
-
-  #openFile(): OpenMirrors {
-    try {
-      closeSync(openSync(this.#file, 'a', 0o600));
-    } catch (error) {
-      throw storeFailed(this.#file, error as Error);
-    }
-    const database = new DatabaseSync(this.#file, { timeout: 0 });
-    try {
-      database.exec(
-        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL',
-      );
-      database.exec(`PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-      const { user_version: version } = database.prepare('PRAGMA user_version').get() as {
-        user_version: number;
-      };
-      if (version > MIRROR_MIGRATIONS.length)
-        throw new StoreError(
-          'store_foreign',
-          `${this.#file} was written by a newer version; upgrade this node`,
-        );
-      for (const [index, step] of MIRROR_MIGRATIONS.entries()) {
-        if (index < version) continue;
-        database.exec('BEGIN IMMEDIATE');
-        database.exec(step);
-        database.exec(`PRAGMA application_id = ${MIRROR_APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
-        database.exec('COMMIT');
-      }
-      const statements = prepareMirrorStatements(database);
-      // Reads all of an index: the first that would find it damaged.
-      const counts = statements.counts.all() as unknown as OpenMirrors['counts'];
-      return { database, statements, counts };
-    } catch (error) {
-      database.close();
-      throw error;
-    }
-  }
-
-  #setAside(reason: string): void {
-    const aside = `${this.#file}.set-aside`;
-    rmSync(aside, { force: true });
-    if (existsSync(this.#file)) renameSync(this.#file, aside);
-    for (const ending of ['-wal', '-shm', '.damaged']) rmSync(`${this.#file}${ending}`, { force: true });
-    this.#options.onSetAside(aside, reason);
-  }
+function countsOf({ total, removed }: Omit<CountsRow, 'owner'>): RecordCounts {
+  return { live: total - removed, removed };
 }

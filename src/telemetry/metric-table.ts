@@ -188,7 +188,7 @@ export const METRICS = {
   },
   container_manager_mirrored_jobs: {
     type: 'gauge',
-    help: 'Jobs of other nodes that are known here, removed ones that are still remembered included.',
+    help: 'Jobs of other nodes that are known here.',
   },
   container_manager_peers_refused_total: {
     type: 'counter',

@@ -30,7 +30,7 @@ export function describeMirrorStore(
         expect(store.record(ANNA, 'a')).toBeUndefined();
         expect(store.recordsOf('a')).toEqual([]);
         expect(store.recordsAfter(ANNA, 1, 0, 10)).toEqual([]);
-        expect(store.count(ANNA)).toBe(0);
+        expect(store.count(ANNA)).toEqual({ live: 0, removed: 0 });
         expect(store.forgotten()).toEqual([]);
       }),
     );
@@ -60,7 +60,8 @@ export function describeMirrorStore(
         ).toEqual([plain(anna), plain(ownerOf(BERT, 7, 2))]);
         expect(plain(again.record(ANNA, 'b'))).toEqual(plain(recordOf(ANNA, 'b', 1, 9)));
         expect(again.record(BERT, 'a')?.body).toBeUndefined();
-        expect(again.count(ANNA)).toBe(2);
+        expect(again.count(ANNA)).toEqual({ live: 2, removed: 0 });
+        expect(again.count(BERT)).toEqual({ live: 0, removed: 1 });
       })(),
     );
 
@@ -76,7 +77,7 @@ export function describeMirrorStore(
         expect(store.owners().map(({ upTo }) => upTo)).toEqual([11]);
         expect(store.record(ANNA, 'a')).toMatchObject({ epoch: 2, seq: 1 });
         expect(store.record(ANNA, 'b')).toBeUndefined();
-        expect(store.count(ANNA)).toBe(1);
+        expect(store.count(ANNA)).toEqual({ live: 1, removed: 0 });
       }),
     );
 
@@ -116,7 +117,7 @@ export function describeMirrorStore(
         const again = reopen();
         expect(again.owners()).toEqual([]);
         expect(again.recordsOf('a')).toEqual([]);
-        expect(again.count(ANNA)).toBe(0);
+        expect(again.count(ANNA)).toEqual({ live: 0, removed: 0 });
         expect(again.forgotten().map(plain)).toEqual([plain(mark)]);
       }),
     );
@@ -135,8 +136,33 @@ export function describeMirrorStore(
           { owner: ownerOf(ANNA, 1, 5), put: [recordOf(ANNA, 'young', 1, 4, null)], drop: [] },
           false,
         );
-        store.compact(1_500);
+        expect(store.compact(ANNA, 1_500, 100)).toBe(1);
+        expect(store.compact(ANNA, 1_500, 100)).toBe(0);
         expect(store.keysUpTo(ANNA, 1, 100)).toEqual(['beyond a gap', 'there', 'young']);
+        expect(store.count(ANNA)).toEqual({ live: 1, removed: 2 });
+      }),
+    );
+
+    it(
+      'lets so many removals go at once, of the owner that is meant',
+      withStore((store) => {
+        for (const owner of [ANNA, BERT]) {
+          const put = [1, 2, 3].map((seq) => recordOf(owner, `k${seq}`, 1, seq, null));
+          store.write({ owner: ownerOf(owner, 1, 3), put, drop: [] }, false);
+        }
+        expect([1, 2, 3].map(() => store.compact(ANNA, 1_500, 2))).toEqual([2, 1, 0]);
+        expect(store.count(BERT)).toEqual({ live: 0, removed: 3 });
+      }),
+    );
+
+    it(
+      'counts the lives of the node, each above the one before and above what is asked for',
+      withStore((store, reopen, clock) => {
+        clock.ms = 5_000;
+        expect(store.nextIncarnation(0)).toBe(5_000);
+        expect(store.nextIncarnation(7_000)).toBe(7_001);
+        clock.ms = 1_000;
+        expect(reopen().nextIncarnation(0)).toBe(7_002);
       }),
     );
   });

@@ -1,3 +1,4 @@
+import { CodedError } from '../../src/kernel/errors.ts';
 import type { NodeId } from '../../src/kernel/ids.ts';
 import type {
   ForgottenMark,
@@ -5,7 +6,10 @@ import type {
   MirroredRecord,
   MirrorOwner,
   MirrorStore,
+  RecordCounts,
 } from '../../src/peers/replication/mirror-store.ts';
+
+class NoRoomError extends CodedError<'store_full'> {}
 
 interface Contents {
   readonly owners: ReadonlyMap<NodeId, MirrorOwner>;
@@ -17,6 +21,10 @@ export class MemoryMirrorStore implements MirrorStore {
   readonly #owners = new Map<NodeId, MirrorOwner>();
   readonly #records = new Map<NodeId, Map<string, MirroredRecord & { storedAtMs: number }>>();
   readonly #wallMs: () => number;
+  /** Nothing is written any more. */
+  isFull = false;
+  /** How much older things are than they are by the clock, ms. */
+  ageMs = 0;
   #forgotten: readonly ForgottenMark[] = [];
   #durable: Contents | undefined;
   #incarnation = 0;
@@ -30,6 +38,7 @@ export class MemoryMirrorStore implements MirrorStore {
   }
 
   write({ owner, put, drop }: MirrorChange, isDurable: boolean): void {
+    if (this.isFull) throw new NoRoomError('store_full', 'there is no room');
     this.#owners.set(owner.owner, owner);
     const records = this.#records.get(owner.owner) ?? new Map();
     this.#records.set(owner.owner, records);
@@ -62,8 +71,10 @@ export class MemoryMirrorStore implements MirrorStore {
       .sort();
   }
 
-  count(owner: NodeId): number {
-    return this.#records.get(owner)?.size ?? 0;
+  count(owner: NodeId): RecordCounts {
+    const records = [...(this.#records.get(owner)?.values() ?? [])];
+    const live = records.filter(({ body }) => body !== undefined).length;
+    return { live, removed: records.length - live };
   }
 
   forget(owner: NodeId): void {
@@ -84,14 +95,15 @@ export class MemoryMirrorStore implements MirrorStore {
     return this.#incarnation;
   }
 
-  compact(beforeMs: number): void {
-    for (const [owner, records] of this.#records) {
-      const { epoch = 0, upTo = 0 } = this.#owners.get(owner) ?? {};
-      for (const record of [...records.values()]) {
-        const isKnown = record.epoch === epoch && record.seq <= upTo;
-        if (record.body === undefined && isKnown && record.storedAtMs < beforeMs) records.delete(record.key);
-      }
-    }
+  compact(owner: NodeId, beforeMs: number, limit: number): number {
+    const { epoch = 0, upTo = 0 } = this.#owners.get(owner) ?? {};
+    const records = this.#records.get(owner) ?? new Map<string, never>();
+    const old = [...records.values()]
+      .filter((record) => record.body === undefined && record.storedAtMs - this.ageMs < beforeMs)
+      .filter((record) => record.epoch === epoch && record.seq <= upTo)
+      .slice(0, limit);
+    for (const { key } of old) records.delete(key);
+    return old.length;
   }
 
   /** What a power cut leaves: all up to the last durable write. */

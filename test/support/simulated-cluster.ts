@@ -40,6 +40,9 @@ function signatureOf(publicKey: Uint8Array, bytes: Uint8Array): Uint8Array {
   return hash('sha512', Buffer.concat([Buffer.from('only the owner knows'), publicKey, bytes]), 'buffer');
 }
 
+/** As of a node that is configured as it comes. */
+const TOMBSTONE_MS = 7 * 86_400_000;
+
 export type ReportCounts = Record<keyof ReplicationReports, number>;
 
 /** One node of the cluster over all its lives. */
@@ -75,7 +78,7 @@ export class SimulatedNode {
     const { clock, network, random } = this.#cluster;
     this.network = network.join(this.nodeId);
     this.replicator = new Replicator(
-      { card: () => new Uint8Array(), isAllowed: () => true },
+      { tombstoneMs: TOMBSTONE_MS, card: () => new Uint8Array(), isAllowed: () => true },
       {
         network: this.network, log: this.log, store: this.store, signing: this.signing, clock, random,
         reports: this.#reports(), inspect: () => undefined,

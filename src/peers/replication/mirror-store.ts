@@ -1,3 +1,4 @@
+import { CodedError } from '../../kernel/errors.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import type { LogRecord } from './log-record.ts';
 import type { Span } from './coverage.ts';
@@ -16,7 +17,7 @@ export interface MirrorOwner {
   readonly newest: SignedStatement;
   /** The newest of its life before that. */
   readonly former: SignedStatement | undefined;
-  /** When that came, by this node's wall clock. */
+  /** When it was last heard, by this node's wall clock. */
   readonly heardAtMs: number;
 }
 
@@ -41,9 +42,21 @@ export interface MirrorChange {
   readonly drop: readonly string[];
 }
 
+/** How many records there are of an owner: those that are there, and those whose removal is remembered. */
+export interface RecordCounts {
+  readonly live: number;
+  readonly removed: number;
+}
+
+/** Whether a store could not do something for want of room. It goes on without. */
+export function hasNoRoom(error: unknown): boolean {
+  return error instanceof CodedError && error.code === 'store_full';
+}
+
 /**
- * Where mirrors are kept, so that a restarted node knows at once what it knew. Nothing in it is anybody's only copy. Failures of
- * the disk end the process, as they do in the node's own store.
+ * Where mirrors are kept, so that a restarted node knows at once what it knew. Nothing in it is anybody's only copy. A change for
+ * which there is no room on the disk throws an error that `hasNoRoom` tells, and nothing has changed; any other failure of the disk
+ * ends the process, as it does in the node's own store.
  */
 export interface MirrorStore {
   owners(): MirrorOwner[];
@@ -56,15 +69,20 @@ export interface MirrorStore {
   recordsAfter(owner: NodeId, epoch: number, seq: number, limit: number): MirroredRecord[];
   /** Keys of records from an epoch before, or with a seq up to `upTo`. */
   keysUpTo(owner: NodeId, epoch: number, upTo: number): string[];
-  /** How many records there are of an owner, removed ones included. */
-  count(owner: NodeId): number;
+  count(owner: NodeId): RecordCounts;
   /** Drops all there is of an owner. */
   forget(owner: NodeId): void;
   forgotten(): ForgottenMark[];
   /** Takes the place of what was there. */
   saveForgotten(marks: readonly ForgottenMark[]): void;
-  /** A number of a life of this node: greater than `above`, and than all that were given out before and are remembered. */
+  /**
+   * A number of a life of this node: greater than `above`, and than all that were given out before and are remembered. Never
+   * fails for want of room: this one is not remembered then.
+   */
   nextIncarnation(above: number): number;
-  /** Drops what is known of removals that were stored before, where nothing before them is missing. */
-  compact(beforeMs: number): void;
+  /**
+   * Drops what is known of removals that were stored before, where nothing before them is missing; at most `limit`. Gives back how
+   * many.
+   */
+  compact(owner: NodeId, beforeMs: number, limit: number): number;
 }

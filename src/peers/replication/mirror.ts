@@ -2,15 +2,18 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { Coverage, type Span } from './coverage.ts';
 import type { LogRecord } from './log-record.ts';
-import type { MirroredRecord, MirrorStore } from './mirror-store.ts';
+import { MAX_RECORDS_PER_OWNER, MirrorChanges } from './mirror-changes.ts';
+import { hasNoRoom, type MirroredRecord, type MirrorStore } from './mirror-store.ts';
 import { hasGap, isMismatch, isWhole, stateOf, stateOfNew, type OwnerState } from './owner-state.ts';
 import { SetDigest } from './set-digest.ts';
 import { isNewer, type SignedStatement, type Statement } from './statement.ts';
 
 /** Most owners whose logs are mirrored: a member could make up more. */
 export const MAX_OWNERS = 1024;
-/** Most records of one owner, removed ones included. */
-export const MAX_RECORDS_PER_OWNER = 100_000;
+/** An owner that was not heard for so long gives its place to one that is here, ms. */
+const EVICTABLE_MS = 86_400_000;
+/** Old removals of one owner that are dropped at once. */
+const COMPACTION_SIZE = 1_000;
 /** How old the stored time at which an owner was last heard may be while it says nothing new, ms. */
 const SAVE_HEARD_MS = 60_000;
 
@@ -38,7 +41,7 @@ export type MirrorChangeListener = (owner: NodeId, record: LogRecord) => void;
 export interface MirrorReports {
   /** Two records of one owner at one place in its log. The first one counts. */
   onConflict(owner: NodeId, key: string, seq: number): void;
-  /** More owners, or more records of one owner, than are kept. */
+  /** More owners, or more records of one owner, than are kept, or than there is room for on the disk. */
   onOverflow(owner: NodeId): void;
 }
 
@@ -86,11 +89,11 @@ export class Mirror {
 
   /**
    * Takes a statement that its owner signed; `ageMs` is how long ago it was heard by whoever passes it on. False when there is no
-   * room for another owner.
+   * place for another owner.
    */
   hear(owner: NodeId, statement: Statement, signed: SignedStatement, ageMs = 0): boolean {
     const known = this.#states.get(owner);
-    if (known === undefined && this.#states.size >= MAX_OWNERS) {
+    if (known === undefined && !this.#makePlace()) {
       this.#reports.onOverflow(owner);
       return false;
     }
@@ -103,11 +106,17 @@ export class Mirror {
       state.newestBehind = statement;
       return true;
     }
-    if (statement.incarnation > state.newest.incarnation) state.formerSigned = state.newestSigned;
-    state.newest = statement;
-    state.newestSigned = signed;
-    if (statement.epoch > state.epoch) this.#beginEpoch(state, statement.epoch);
-    if (this.#clock.monotonicMs() - state.savedAtMs >= SAVE_HEARD_MS) this.#save(state, [], [], false);
+    const isNextLife = statement.incarnation > state.newest.incarnation;
+    const said = {
+      newest: statement,
+      newestSigned: signed,
+      formerSigned: isNextLife ? state.newestSigned : state.formerSigned,
+    };
+    if (statement.epoch > state.epoch) this.#beginEpoch(state, said);
+    else {
+      Object.assign(state, said);
+      if (this.#clock.monotonicMs() - state.savedAtMs >= SAVE_HEARD_MS) this.#saveIfRoom(state);
+    }
     return true;
   }
 
@@ -116,35 +125,19 @@ export class Mirror {
     const { owner, epoch, span, records } = delivery;
     const state = this.#states.get(owner);
     if (state === undefined || epoch !== state.epoch) return;
-    const changed = new Map<string, { after: MirroredRecord; before: MirroredRecord | undefined }>();
+    // Nobody knows of more than it has said.
+    if (state.newest.epoch !== epoch || span.to > state.newest.head) return;
+    const changes = new MirrorChanges(state);
     for (const { record, proof } of records) {
       // What is covered and not there was superseded, or removed so long ago that nobody remembers it.
-      if (record.seq <= state.coverage.upTo) {
-        this.#checkConflict(state, record);
-        continue;
-      }
-      const before = this.#store.record(owner, record.key);
-      if (before !== undefined && before.epoch === epoch && before.seq >= record.seq) {
-        this.#checkConflict(state, record);
-        continue;
-      }
-      if (before === undefined && state.recordCount + changed.size >= MAX_RECORDS_PER_OWNER) {
-        this.#reports.onOverflow(owner);
-        continue;
-      }
-      changed.set(record.key, { after: { ...record, owner, epoch, proof }, before });
+      const before = changes.pending(record.key) ?? this.#store.record(owner, record.key);
+      const isKnown = before?.epoch === epoch && before.seq >= record.seq;
+      if (record.seq <= state.coverage.upTo || isKnown) {
+        if (isConflict(before, epoch, record)) this.#reports.onConflict(owner, record.key, record.seq);
+      } else if (!changes.put({ ...record, owner, epoch, proof }, before)) this.#reports.onOverflow(owner);
     }
     const coverage = state.coverage.with(span);
-    if (changed.size > 0 || coverage !== state.coverage) {
-      for (const { after, before } of changed.values()) countIn(state, after, before);
-      state.coverage = coverage;
-      const put = [...changed.values()].map(({ after }) => after);
-      this.#save(state, put, [], false);
-      for (const { after, before } of changed.values()) {
-        // What a new life of the owner says again is no change; neither is the removal of what was not known.
-        if (!isSame(before?.body, after.body)) this.#tell(owner, after);
-      }
-    }
+    if (!changes.isEmpty || coverage !== state.coverage) this.#apply(state, changes, coverage);
     // Also of nothing: an owner that begins anew with an empty log has removed everything.
     if (state.hasOlder && isWhole(state)) this.#dropOlder(state);
   }
@@ -152,7 +145,7 @@ export class Mirror {
   /** Resists a power cut, with all that was taken before. */
   persist(owner: NodeId): void {
     const state = this.#states.get(owner);
-    if (state !== undefined) this.#save(state, [], [], true);
+    if (state !== undefined) this.#change(state, {}, { isDurable: true });
   }
 
   /**
@@ -162,34 +155,44 @@ export class Mirror {
   dropAllBut(owner: NodeId, seen: ReadonlySet<string>, upTo: number): void {
     const state = this.#states.get(owner);
     if (state === undefined) return;
-    const gone = this.#store.keysUpTo(owner, state.epoch, upTo).filter((key) => !seen.has(key));
-    const records = gone.map((key) => this.#store.record(owner, key));
-    if (gone.length === 0) return;
-    for (const record of records) if (record !== undefined) countOut(state, record);
-    this.#save(state, [], gone, true);
-    for (const record of records) {
-      if (record?.body !== undefined) this.#tell(owner, { key: record.key, seq: upTo, body: undefined });
-    }
+    const drop = this.#store.keysUpTo(owner, state.epoch, upTo).filter((key) => !seen.has(key));
+    if (drop.length === 0) return;
+    const gone = drop.flatMap((key) => this.#store.record(owner, key) ?? []);
+    const changes = new MirrorChanges(state);
+    for (const record of gone) changes.countOut(record);
+    this.#change(state, changes.counts, { drop, isDurable: true });
+    for (const { key, body } of gone)
+      if (body !== undefined) this.#tell(owner, { key, seq: upTo, body: undefined });
   }
 
   /** Begins an owner's log anew, since what is known of it is not what it has. The records stay until they are replaced. */
   distrust(owner: NodeId): void {
     const state = this.#states.get(owner);
     if (state === undefined) return;
-    state.coverage = new Coverage();
     // Of what is there now, whatever it was that made it differ.
-    state.digest = this.#digestOf(state);
-    state.recordCount = this.#store.count(owner);
-    this.#save(state, [], [], false);
+    const digest = this.#digestOf(state);
+    Object.assign(state, { ...this.#recount(owner), coverage: new Coverage(), digest });
+    this.#saveIfRoom(state);
   }
 
   /** Drops everything of an owner. */
   forget(owner: NodeId): void {
     const keys = this.#store.keysUpTo(owner, Number.MAX_SAFE_INTEGER, 0);
     const live = keys.filter((key) => this.#store.record(owner, key)?.body !== undefined);
-    this.#states.delete(owner);
     this.#store.forget(owner);
+    this.#states.delete(owner);
     for (const key of live) this.#tell(owner, { key, seq: 0, body: undefined });
+  }
+
+  /** Drops what is known of removals that were stored before, by the wall clock. False when there may be more of them. */
+  compact(beforeMs: number): boolean {
+    let isDone = true;
+    for (const state of this.#states.values()) {
+      const dropped = this.#store.compact(state.owner, beforeMs, COMPACTION_SIZE);
+      if (dropped > 0) Object.assign(state, this.#recount(state.owner));
+      if (dropped === COMPACTION_SIZE) isDone = false;
+    }
+    return isDone;
   }
 
   /** Whether an owner's log ends before what it was known to hold: it was restored, and does not know it yet. */
@@ -205,17 +208,26 @@ export class Mirror {
 
   isMismatch(owner: NodeId): boolean {
     const state = this.#states.get(owner);
-    // Of more records than are kept some are always missing.
+    // Of more records than are kept some are always missing; they are fetched when there is place for them.
     return state !== undefined && state.recordCount < MAX_RECORDS_PER_OWNER && isMismatch(state);
   }
 
   /** The records of an epoch before stay, and are shown, until their owner has said what became of them. */
-  #beginEpoch(state: OwnerState, epoch: number): void {
-    state.epoch = epoch;
-    state.hasOlder = true;
-    state.coverage = new Coverage();
-    state.digest = new SetDigest();
-    this.#save(state, [], [], false);
+  #beginEpoch(state: OwnerState, said: Pick<OwnerState, 'newest' | 'newestSigned' | 'formerSigned'>): void {
+    const { epoch } = said.newest;
+    const nothing = { coverage: new Coverage(), digest: new SetDigest() };
+    this.#change(state, { ...said, ...nothing, epoch, hasOlder: true });
+  }
+
+  /** Whether another owner can be taken, be it in the place of one that is long gone and of which the least is lost. */
+  #makePlace(): boolean {
+    if (this.#states.size < MAX_OWNERS) return true;
+    const goneBeforeMs = this.#clock.monotonicMs() - EVICTABLE_MS;
+    const [gone] = [...this.#states.values()]
+      .filter(({ heardAtMs }) => heardAtMs <= goneBeforeMs)
+      .sort((a, b) => a.recordCount - b.recordCount || a.heardAtMs - b.heardAtMs);
+    if (gone !== undefined) this.forget(gone.owner);
+    return gone !== undefined;
   }
 
   #digestOf({ owner, epoch }: OwnerState): SetDigest {
@@ -235,28 +247,57 @@ export class Mirror {
     this.dropAllBut(state.owner, new Set(), 0);
   }
 
-  #checkConflict(state: OwnerState, record: LogRecord): void {
-    const known = this.#store.record(state.owner, record.key);
-    const isConflict =
-      known?.epoch === state.epoch && known.seq === record.seq && !isSame(known.body, record.body);
-    if (isConflict) this.#reports.onConflict(state.owner, record.key, record.seq);
+  #saveIfRoom(state: OwnerState): void {
+    try {
+      this.#change(state, {});
+    } catch (error) {
+      if (!hasNoRoom(error)) throw error;
+    }
   }
 
-  #save(state: OwnerState, put: MirroredRecord[], drop: string[], isDurable: boolean): void {
+  #apply(state: OwnerState, changes: MirrorChanges, coverage: Coverage): void {
+    const { counts, puts, drops } = changes;
+    const put = puts.map(({ after }) => after);
+    const drop = drops.map(({ after }) => after.key);
+    this.#change(state, { ...counts, coverage }, { put, drop });
+    for (const { after, before } of [...puts, ...drops]) {
+      // What a new life of the owner says again is no change; neither is the removal of what was not known.
+      if (!isSame(before?.body, after.body)) this.#tell(state.owner, after);
+    }
+  }
+
+  #recount(owner: NodeId): Pick<OwnerState, 'recordCount' | 'removedCount'> {
+    const { live, removed } = this.#store.count(owner);
+    return { recordCount: live, removedCount: removed };
+  }
+
+  /** The state follows what is stored: what there is no room for has not happened. */
+  #change(
+    state: OwnerState,
+    changes: Partial<OwnerState>,
+    write: { put?: readonly MirroredRecord[]; drop?: readonly string[]; isDurable?: boolean } = {},
+  ): void {
     const nowMs = this.#clock.monotonicMs();
-    const ageMs = Math.min(nowMs - state.heardAtMs, Number.MAX_SAFE_INTEGER);
-    state.savedAtMs = nowMs;
+    const after: OwnerState = { ...state, ...changes, savedAtMs: nowMs };
+    const ageMs = Math.min(nowMs - after.heardAtMs, Number.MAX_SAFE_INTEGER);
     const owner = {
-      owner: state.owner,
-      epoch: state.epoch,
-      upTo: state.coverage.upTo,
-      spans: state.coverage.spans,
-      digest: state.digest.bytes(),
-      newest: state.newestSigned,
-      former: state.formerSigned,
+      owner: after.owner,
+      epoch: after.epoch,
+      upTo: after.coverage.upTo,
+      spans: after.coverage.spans,
+      digest: after.digest.bytes(),
+      newest: after.newestSigned,
+      former: after.formerSigned,
       heardAtMs: Math.max(0, Math.round(this.#clock.wallMs() - ageMs)),
     };
-    this.#store.write({ owner, put, drop }, isDurable);
+    const { put = [], drop = [], isDurable = false } = write;
+    try {
+      this.#store.write({ owner, put, drop }, isDurable);
+    } catch (error) {
+      if (hasNoRoom(error)) this.#reports.onOverflow(after.owner);
+      throw error;
+    }
+    Object.assign(state, after);
   }
 
   #tell(owner: NodeId, record: LogRecord): void {
@@ -276,16 +317,8 @@ function isBehind(statement: Statement, known: Statement): boolean {
   return statement.epoch === known.epoch && statement.head < known.head && isNewer(statement, known);
 }
 
-function countIn(state: OwnerState, after: MirroredRecord, before: MirroredRecord | undefined): void {
-  if (before === undefined) state.recordCount += 1;
-  else if (before.epoch === state.epoch && before.body !== undefined)
-    state.digest.remove(before.key, before.seq);
-  if (after.body !== undefined) state.digest.add(after.key, after.seq);
-}
-
-function countOut(state: OwnerState, record: MirroredRecord): void {
-  state.recordCount -= 1;
-  if (record.epoch === state.epoch && record.body !== undefined) state.digest.remove(record.key, record.seq);
+function isConflict(known: MirroredRecord | undefined, epoch: number, record: LogRecord): boolean {
+  return known?.epoch === epoch && known.seq === record.seq && !isSame(known.body, record.body);
 }
 
 function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

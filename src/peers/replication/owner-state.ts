@@ -1,6 +1,6 @@
 import type { NodeId } from '../../kernel/ids.ts';
 import { Coverage } from './coverage.ts';
-import type { MirrorOwner } from './mirror-store.ts';
+import type { MirrorOwner, RecordCounts } from './mirror-store.ts';
 import { SetDigest } from './set-digest.ts';
 import { decodeStatement, type SignedStatement, type Statement, type StatementPlace } from './statement.ts';
 
@@ -21,7 +21,10 @@ export interface OwnerState {
   heardAtMs: number;
   /** When it was last written down, monotonic ms. */
   savedAtMs: number;
+  /** Of records that are there. */
   recordCount: number;
+  /** Of removals that are remembered. */
+  removedCount: number;
   /** There may be records of an epoch before. */
   hasOlder: boolean;
 }
@@ -40,6 +43,7 @@ export function stateOfNew(owner: NodeId, statement: Statement, signed: SignedSt
     heardAtMs: Number.NEGATIVE_INFINITY,
     savedAtMs: Number.NEGATIVE_INFINITY,
     recordCount: 0,
+    removedCount: 0,
     hasOlder: false,
   };
 }
@@ -47,7 +51,7 @@ export function stateOfNew(owner: NodeId, statement: Statement, signed: SignedSt
 /** `nowMs` by both clocks, since what is stored is by the wall clock. A time that is still to come counts as just now. */
 export function stateOf(
   row: MirrorOwner,
-  recordCount: number,
+  counts: RecordCounts,
   now: { readonly wallMs: number; readonly monotonicMs: number },
 ): OwnerState {
   const ageMs = Math.max(0, now.wallMs - row.heardAtMs);
@@ -62,7 +66,8 @@ export function stateOf(
     newestBehind: undefined,
     heardAtMs: now.monotonicMs - ageMs,
     savedAtMs: now.monotonicMs,
-    recordCount,
+    recordCount: counts.live,
+    removedCount: counts.removed,
     hasOlder: true,
   };
 }

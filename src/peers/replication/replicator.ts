@@ -11,7 +11,7 @@ import { ForgottenOwners } from './forgotten-owners.ts';
 import { IdentityWatch } from './identity-watch.ts';
 import type { LogRecord } from './log-record.ts';
 import { Mirror, type MirrorReports } from './mirror.ts';
-import type { MirrorStore } from './mirror-store.ts';
+import { hasNoRoom, type MirrorStore } from './mirror-store.ts';
 import type { OwnLog } from './own-log.ts';
 import { OwnPast } from './own-past.ts';
 import { Publisher } from './publisher.ts';
@@ -39,6 +39,8 @@ export interface ReplicationReports extends MirrorReports {
 }
 
 export interface ReplicatorOptions {
+  /** How long it is remembered what other owners have removed, ms. */
+  readonly tombstoneMs: number;
   readonly card: () => Uint8Array;
   /** Whether an owner may be a member at all. */
   readonly isAllowed: (owner: NodeId) => boolean;
@@ -60,6 +62,9 @@ export interface ReplicatorDependencies {
 const PULL_TIMEOUT_MS = 120_000;
 /** An owner that was not heard for so long can be given up, ms. */
 const SILENT_MS = 20_000;
+/** How often what is known of removals is looked through for what is old; and how soon again when there was much of it, ms. */
+const COMPACTION_MS = 600_000;
+const COMPACTION_PAUSE_MS = 50;
 /** Peers that are asked for one key. */
 const LOCATE_PEERS = 8;
 
@@ -79,6 +84,7 @@ export class Replicator implements AsyncDisposable {
   readonly #repairs: Repairs;
   readonly #audience: Audience;
   readonly #past: OwnPast;
+  #compaction: Disposable;
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDependencies) {
     this.#options = options;
@@ -124,6 +130,7 @@ export class Replicator implements AsyncDisposable {
       onBehind: (epoch) => reports.onBehind(epoch),
       onBegun: () => this.announce(),
     });
+    this.#compaction = this.#compactAfter(COMPACTION_MS);
   }
 
   /** Tells at once what the node tells of itself. */
@@ -154,6 +161,7 @@ export class Replicator implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#compaction[Symbol.dispose]();
     this.#publisher[Symbol.dispose]();
     this.#voice[Symbol.dispose]();
     this.#audience[Symbol.dispose]();
@@ -168,6 +176,8 @@ export class Replicator implements AsyncDisposable {
       this.#deps.reports.onGossip(verdict, batch.records.length);
       return verdict === 'accept' && this.#hasReachedAll(batch, from) ? 'ignore' : verdict;
     } catch (error) {
+      if (hasNoRoom(error)) return 'ignore';
+      // One of ours: the process ends.
       if (!(error instanceof PeerError)) throw error;
       this.#deps.reports.onViolation(from, error);
       return 'reject';
@@ -318,6 +328,24 @@ export class Replicator implements AsyncDisposable {
       this.#past.hear(statement, signed, ageMs);
     const deps = { network, mirror: this.mirror, signing, inspect, isWanted, onOwn };
     return (await request(peer, message, limited.signal, deps)).records;
+  }
+
+  /** A part at a time, so that nothing else waits for long. */
+  #compactAfter(delayMs: number): Disposable {
+    const { clock } = this.#deps;
+    return clock.after(delayMs, () => {
+      const isDone = this.#compact(clock.wallMs() - this.#options.tombstoneMs);
+      this.#compaction = this.#compactAfter(isDone ? COMPACTION_MS : COMPACTION_PAUSE_MS);
+    });
+  }
+
+  #compact(beforeMs: number): boolean {
+    try {
+      return this.mirror.compact(beforeMs);
+    } catch (error) {
+      if (!hasNoRoom(error)) throw error;
+      return true;
+    }
   }
 
   #failed(peer: NodeId, error: unknown): void {

@@ -57,7 +57,7 @@ async function run(cluster: SimulatedCluster, steps: number, seen: Record<string
     compact: () => {
       const node = cluster.pick(cluster.nodes);
       node.log.compact(cluster.below(10));
-      node.store.compact(Number.MAX_SAFE_INTEGER);
+      node.replicator?.mirror.compact(Number.MAX_SAFE_INTEGER);
       seen['compactions'] = (seen['compactions'] ?? 0) + 1;
     },
     backup: () => {

@@ -46,8 +46,8 @@ describe('replication', () => {
     anna.crash();
     late.start();
     await cluster.clock.pass(5_000);
-    expect(late.store.count(anna.nodeId)).toBe(2_000);
-    expect(late.store.count(bert.nodeId)).toBe(2_000);
+    expect(late.store.count(anna.nodeId).live).toBe(2_000);
+    expect(late.store.count(bert.nodeId).live).toBe(2_000);
     expect(late.counts.onViolation).toBe(0);
     cluster.crashAll();
   });
@@ -65,7 +65,7 @@ describe('replication', () => {
     liar.store.write({ owner: liar.store.owners()[0]!, put: [], drop: ['job 4'] }, true);
     victim.start();
     await cluster.clock.pass(10_000);
-    expect(victim.store.count(owner.nodeId)).toBe(9);
+    expect(victim.store.count(owner.nodeId).live).toBe(9);
     expect(victim.counts.onMismatch).toBeGreaterThan(0);
     owner.start();
     await cluster.clock.pass(40_000);
@@ -154,13 +154,13 @@ describe('replication', () => {
     expect(anna.replicator!.forget(gone.nodeId)).toBe('forgotten');
     expect(anna.replicator!.forget(gone.nodeId)).toBe('unknown');
     await cluster.clock.pass(5_000);
-    expect(bert.store.count(gone.nodeId)).toBe(0);
+    expect(bert.store.count(gone.nodeId).live).toBe(0);
     away.start();
     await cluster.clock.pass(60_000);
-    expect([anna, bert, away].map((node) => node.store.count(gone.nodeId))).toEqual([0, 0, 0]);
+    expect([anna, bert, away].map((node) => node.store.count(gone.nodeId).live)).toEqual([0, 0, 0]);
     gone.start();
     await cluster.untilEqual(40_000);
-    expect(bert.store.count(gone.nodeId)).toBe(5);
+    expect(bert.store.count(gone.nodeId).live).toBe(5);
     cluster.crashAll();
   });
 
@@ -180,6 +180,38 @@ describe('replication', () => {
     expect(owner.counts.onBehind).toBe(1);
     expect(anna.store.record(owner.nodeId, 'new')?.body).toBeUndefined();
     expect(cluster.broken).toEqual([]);
+    cluster.crashAll();
+  });
+
+  it('goes on without room for mirrors, and catches up when there is some', async () => {
+    const cluster = start(3, 8);
+    const [owner, full, other] = cluster.nodes as [SimulatedNode, SimulatedNode, SimulatedNode];
+    write(cluster, owner, 5);
+    await cluster.untilEqual(5_000);
+    full.store.isFull = true;
+    cluster.write(owner, 'a', Buffer.from('1'));
+    await cluster.clock.pass(120_000);
+    expect(other.store.record(owner.nodeId, 'a')?.seq).toBe(6);
+    expect(full.store.record(owner.nodeId, 'a')).toBeUndefined();
+    expect(full.counts.onOverflow).toBeGreaterThan(0);
+    expect(full.counts.onViolation).toBe(0);
+    full.store.isFull = false;
+    await cluster.untilEqual(20_000);
+    cluster.crashAll();
+  });
+
+  it('forgets what was removed long ago', async () => {
+    const cluster = start(2, 9);
+    const [owner, peer] = cluster.nodes as [SimulatedNode, SimulatedNode];
+    write(cluster, owner, 2);
+    cluster.write(owner, 'job 0', undefined);
+    await cluster.untilEqual(5_000);
+    await cluster.clock.pass(60_000);
+    expect(peer.store.count(owner.nodeId)).toEqual({ live: 1, removed: 1 });
+    peer.store.ageMs = 7 * 86_400_000;
+    await cluster.clock.pass(600_000);
+    expect(peer.store.count(owner.nodeId)).toEqual({ live: 1, removed: 0 });
+    expect(peer.replicator!.mirror.state(owner.nodeId)).toMatchObject({ recordCount: 1, removedCount: 0 });
     cluster.crashAll();
   });
 });

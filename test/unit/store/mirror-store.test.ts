@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { NodeId } from '../../../src/kernel/ids.ts';
+import { StoreError } from '../../../src/jobs/job-store.ts';
 import { SqliteMirrorStore } from '../../../src/store/sqlite-mirror-store.ts';
 import { describeMirrorStore } from '../../conformance/mirror-store.ts';
 import { MemoryMirrorStore } from '../../support/memory-mirror-store.ts';
@@ -73,7 +74,7 @@ describe('the mirror on disk', () => {
     const { store, damaged } = home.open();
     expect(store.record(OWNER.owner, '1')).toBeUndefined();
     expect(store.record(OWNER.owner, '2')?.seq).toBe(2);
-    expect(store.count(OWNER.owner)).toBe(1);
+    expect(store.count(OWNER.owner)).toEqual({ live: 1, removed: 0 });
     await expect.poll(() => damaged).toEqual([OWNER.owner]);
   });
 
@@ -92,7 +93,7 @@ describe('the mirror on disk', () => {
       const live = (): void => {
         const { store } = home.open();
         store.nextIncarnation(0);
-        for (const { owner } of store.owners()) expect(store.count(owner)).toBeLessThanOrEqual(200);
+        for (const { owner } of store.owners()) expect(store.count(owner).live).toBeLessThanOrEqual(200);
         store.write({ owner: OWNER, put: [recordOf('1000', 'b1')], drop: [] }, true);
         expect(store.record(OWNER.owner, '1000')?.seq).toBe(1_000);
         store.list({ limit: 1_000 });
@@ -108,13 +109,67 @@ describe('the mirror on disk', () => {
     expect(whole.length).toBeGreaterThan(10 * PAGE_BYTES);
   });
 
-  it('refuses a file of a newer version, and leaves it', () => {
+  it.each(['user_version', 'application_id'])('sets a file of another %s aside, the newest only', (field) => {
     using home = new Home();
-    home.open().store[Symbol.dispose]();
-    const database = new DatabaseSync(join(home.directory, 'mirror.db'));
-    database.exec('PRAGMA user_version = 99');
-    database.close();
-    expect(() => home.open()).toThrow(/written by a newer version/);
+    const file = join(home.directory, 'mirror.db');
+    for (const value of [98, 99]) {
+      home.open().store[Symbol.dispose]();
+      const database = new DatabaseSync(file);
+      database.exec(`PRAGMA ${field} = ${value}`);
+      database.close();
+      const { store, setAside } = home.open();
+      expect(setAside).toEqual([`${file}.set-aside`]);
+      store.write({ owner: OWNER, put: [], drop: [] }, true);
+    }
+    const aside = readdirSync(home.directory).filter((name) => name.includes('set-aside'));
+    expect(aside).toEqual(['mirror.db.set-aside']);
+    const kept = new DatabaseSync(join(home.directory, 'mirror.db.set-aside'));
+    expect(kept.prepare(`PRAGMA ${field}`).get()).toEqual({ [field]: 99 });
+    kept.close();
+  });
+
+  it('goes on without what it has no room for, and starts again', () => {
+    using home = new Home();
+    const { store } = home.open(() => 5_000);
+    const body = 'a'.repeat(10_000);
+    const fill = (): void => {
+      for (let seq = 1; ; seq += 1)
+        store.write({ owner: { ...OWNER, upTo: seq }, put: [recordOf(String(seq), body)], drop: [] }, false);
+    };
+    expect(fill).toThrow(expect.objectContaining({ code: 'store_full' }) as Error);
+    const { upTo } = store.owners()[0]!;
+    expect(store.count(OWNER.owner)).toEqual({ live: upTo, removed: 0 });
+    expect(store.record(OWNER.owner, String(upTo))?.seq).toBe(upTo);
+    expect(store.nextIncarnation(6_000)).toBe(6_001);
+    const again = home.open(() => 7_000).store;
+    expect(again.nextIncarnation(0)).toBe(7_000);
+    again.forget(OWNER.owner);
+    again.write({ owner: OWNER, put: [recordOf('1', body)], drop: [] }, true);
+    expect(again.count(OWNER.owner)).toEqual({ live: 1, removed: 0 });
+  });
+
+  it('ends the process where it is damaged, though the disk takes no mark, and says what helps', () => {
+    using home = new Home();
+    const fatal: StoreError[] = [];
+    const put = Array.from({ length: 2_000 }, (_, index) => recordOf(String(index + 1), 'a'.repeat(500)));
+    home.open().store.write({ owner: OWNER, put, drop: [] }, true);
+    home.close();
+    const file = join(home.directory, 'mirror.db');
+    const damaged = readFileSync(file);
+    // The indexes stay whole: it is opened, and found damaged when the records are read.
+    for (let place = 0; place < damaged.length; place += PAGE_BYTES) {
+      const page = damaged.subarray(place, place + PAGE_BYTES);
+      if (page.includes('a'.repeat(500))) page.fill(0xa5, 0, 200);
+    }
+    writeFileSync(file, damaged);
+    const { store } = home.open(undefined, (error) => fatal.push(error));
+    // In the place of the mark.
+    mkdirSync(`${file}.damaged`);
+    expect(() => store.recordsAfter(OWNER.owner, 1, 0, 10_000)).toThrow(StoreError);
+    rmSync(`${file}.damaged`, { recursive: true });
+    expect(fatal.map(({ code }) => code)).toEqual(['store_corrupt']);
+    expect(fatal[0]!.message).toContain('start the node again');
+    expect(fatal[0]!.message).not.toContain('jobs.');
   });
 });
 
@@ -140,16 +195,24 @@ function facetsOf(body: Uint8Array) {
   return /^\d$/.test(digit ?? '') ? { state, name: undefined, createdAtMs: Number(digit) } : undefined;
 }
 
-function open(directory: string, wallMs: () => number) {
+function raise(error: StoreError): void {
+  throw error;
+}
+
+function open(
+  directory: string,
+  wallMs: () => number,
+  onFatal: (error: StoreError) => void = raise,
+  maxBytes = 4 * 1024 ** 2,
+) {
   const damaged: NodeId[] = [];
   const setAside: string[] = [];
   const store = new SqliteMirrorStore({
     directory,
     facetsOf,
     wallMs,
-    onFatal: (error) => {
-      throw error;
-    },
+    onFatal,
+    maxBytes,
     onDamage: (owner) => damaged.push(owner),
     onSetAside: (file) => setAside.push(file),
   });
@@ -160,9 +223,9 @@ class Home implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'cm-mirror-'));
   #store: SqliteMirrorStore | undefined;
 
-  open(wallMs: () => number = () => 0): ReturnType<typeof open> {
+  open(wallMs: () => number = () => 0, onFatal?: (error: StoreError) => void): ReturnType<typeof open> {
     this.#store?.[Symbol.dispose]();
-    const opened = open(this.directory, wallMs);
+    const opened = open(this.directory, wallMs, onFatal);
     this.#store = opened.store;
     return opened;
   }
