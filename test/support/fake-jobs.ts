@@ -1,7 +1,7 @@
 import { JobError } from '../../src/jobs/errors.ts';
 import type { Job, JobEvent, JobOutcome, JobReason, JobState } from '../../src/jobs/job.ts';
 import { hasEnded } from '../../src/jobs/job.ts';
-import type { JobFilter, JobSnapshot, OwnJobs, QueueStats } from '../../src/jobs/jobs.ts';
+import type { JobFilter, JobLogsOptions, JobSnapshot, OwnJobs, QueueStats } from '../../src/jobs/jobs.ts';
 import type { JobRequest } from '../../src/jobs/spec.ts';
 import type { InstanceId, JobId, NodeId } from '../../src/kernel/ids.ts';
 import { isJobId, jobIdOfKey, newJobId } from '../../src/kernel/ids.ts';
@@ -25,7 +25,7 @@ export class FakeJobs implements OwnJobs {
   /** Who created each job. */
   readonly callers: string[] = [];
   readonly stopGraces: (number | undefined)[] = [];
-  readonly logOptions: LogsOptions[] = [];
+  readonly logOptions: JobLogsOptions[] = [];
   isPaused = false;
   isDraining = false;
   isUnknown = false;
@@ -193,7 +193,7 @@ export class FakeJobs implements OwnJobs {
     return Promise.resolve();
   }
 
-  async *logs(id: JobId, options: LogsOptions): AsyncIterable<LogChunk> {
+  async *logs(id: JobId, options: JobLogsOptions): AsyncIterable<LogChunk> {
     this.get(id);
     this.logOptions.push(options);
     yield* this.logSource(id, options);

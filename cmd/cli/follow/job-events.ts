@@ -8,7 +8,9 @@ export async function* eventsOfJob(
   options: { readonly signal: AbortSignal; readonly onBroken: (error: Error) => void },
 ): AsyncGenerator<JobEventView> {
   let lastSeen: JobEventView | undefined;
-  const isNew = (event: JobEventView): boolean => lastSeen === undefined || isAfter(event.id, lastSeen.id);
+  // A removal is the last there is, wherever it stands: of a node that was forgotten, nothing is known to say where.
+  const isNew = (event: JobEventView): boolean =>
+    lastSeen === undefined || event.type === 'removed' || isAfter(event.id, lastSeen.id);
   // It may have been placed on another node.
   for await (const message of client.streamEvents({ ...options, follow: true, allNodes: true })) {
     // What happened before the stream began is in the history, and the two overlap.

@@ -8,9 +8,8 @@ import { carriedCallHandler } from '../../../src/jobs/serve-calls.ts';
 import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
 import { MAX_CARRIED_WAITS } from '../../../src/jobs/elsewhere-waits.ts';
-import type { EventsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
+import type { EventsOptions, JobLogsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
 import { MAX_LONG_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
-import type { LogsOptions } from '../../../src/runtime/driver.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
 import { JobCluster, NO_HOST } from '../../support/job-cluster.ts';
@@ -226,6 +225,24 @@ describe('a job of another node', () => {
     await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(0);
   });
 
+  it('is waited for whatever becomes of a duplicate of it', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    const waits = Array.from({ length: MAX_CARRIED_WAITS + 1 }, () =>
+      cluster.jobs.wait(id, { until: 'ended' }),
+    );
+    await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(MAX_CARRIED_WAITS);
+    const outcome = { reason: 'duplicate' as const, message: 'x', retryable: false };
+    const duplicate = { ...cluster.far.get(id).job, owner: 'Z' as typeof cluster.far.owner, outcome };
+    cluster.mirror.put({ ...duplicate, state: 'cancelled' });
+    cluster.mirror.remove(duplicate);
+    await settle();
+    cluster.far.move(id, 'complete');
+    cluster.tell(id);
+    for (const wait of waits)
+      expect(await wait).toMatchObject({ job: { state: 'complete', owner: cluster.far.owner } });
+  });
+
   it('is waited for no more once this node is to stop', async () => {
     const cluster = alone();
     const { id } = await cluster.createFar();
@@ -250,6 +267,27 @@ describe('a job of another node', () => {
     expect(stdout.equals(Buffer.concat([Buffer.from('out\n'), large]))).toBe(true);
     expect([...stderr]).toEqual([0xff, 0x00]);
     expect(cluster.far.logOptions).toMatchObject([options]);
+  });
+
+  it('brings no more of its output to a client that has left, and says so', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    cluster.far.logSource = async function* () {
+      yield { stream: 'stdout', data: Buffer.from('x') };
+      await new Promise(() => undefined);
+    };
+    const leave = new AbortController();
+    const reading = read(cluster, id, { follow: true, signal: leave.signal });
+    await expect.poll(() => cluster.far.logOptions.length, PATIENCE).toBe(1);
+    leave.abort();
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  it('is asked for its output of a while by its own clock', async () => {
+    const cluster = alone();
+    const { id } = await cluster.createFar();
+    await read(cluster, id, { sinceAgoMs: 300_000 });
+    expect(cluster.far.logOptions).toMatchObject([{ sinceAgoMs: 300_000 }]);
   });
 
   it('does not make its owner read ahead of a slow reader of its output', async () => {
@@ -518,7 +556,7 @@ function specOf(image: string) {
 async function read(
   cluster: JobCluster,
   id: Parameters<JobCluster['jobs']['logs']>[0],
-  options: LogsOptions = {},
+  options: JobLogsOptions = {},
 ): Promise<{ stdout: Buffer; stderr: Buffer }> {
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   for await (const { stream, data } of cluster.jobs.logs(id, options)) pieces[stream].push(data);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { JobHarness } from '../../support/job-harness.ts';
 import { PATIENCE } from '../../support/patience.ts';
@@ -71,6 +71,32 @@ describe('Cancel', () => {
       }
     },
   );
+});
+
+describe('an end that another node asks for', () => {
+  const never = new AbortController().signal;
+
+  it('is asked for as often as it may be, and cuts no stop short', async () => {
+    await using harness = await JobHarness.start();
+    const stop = vi.spyOn(harness.driver, 'stop');
+    const job = await harness.create();
+    await harness.reach(job.id, 'running');
+    const held = Promise.withResolvers<void>();
+    stop.mockImplementation(() => held.promise);
+    const how = { hurries: false, graceMs: 60_000 };
+    const ends = [harness.jobs.end(job.id, how, never)];
+    await harness.reach(job.id, 'stopping');
+    ends.push(harness.jobs.end(job.id, how, never));
+    await expect.poll(() => stop.mock.calls.length, PATIENCE).toBe(1);
+    expect(stop.mock.calls[0]?.[1]).toMatchObject({ graceMs: 60_000 });
+    stop.mockRestore();
+    held.resolve();
+    harness.fake.exit(harness.instanceId(job.id), 0);
+    for (const end of ends) expect(await end).toMatchObject({ state: 'complete' });
+    expect(await harness.jobs.end(job.id, how, never)).toMatchObject({ state: 'complete' });
+    await harness.jobs.remove(job.id);
+    expect(await harness.jobs.end(job.id, how, never)).toBeUndefined();
+  });
 });
 
 describe('Stop', () => {
