@@ -14,7 +14,10 @@ export interface LogRecord {
 export const MAX_KEY_LENGTH = 64;
 export const MAX_BODY_BYTES = 16 * 1024;
 
-/** What a signature covers of a record, as it is hashed and carried: CBOR `[key, seq, body or null]`. */
+/**
+ * What a signature covers of a record, as it is hashed and carried: CBOR `[key, seq, body or null]`. Whoever passes a record on
+ * encodes it again, so that it grows within its body alone.
+ */
 export function encodeRecord({ key, seq, body }: LogRecord): Uint8Array {
   return encode([key, seq, body ?? null]);
 }
@@ -26,9 +29,11 @@ export function decodeRecord(bytes: Uint8Array): LogRecord {
   if (typeof key !== 'string' || key.length === 0 || key.length > MAX_KEY_LENGTH)
     throw malformed('record key');
   if (!isPlace(seq) || seq === 0) throw malformed('record seq');
-  if (body === null) return { key, seq, body: undefined };
-  if (!(body instanceof Uint8Array) || body.length > MAX_BODY_BYTES) throw malformed('record body');
-  return { key, seq, body };
+  if (body !== null && !(body instanceof Uint8Array && body.length <= MAX_BODY_BYTES))
+    throw malformed('record body');
+  const record = { key, seq, body: body ?? undefined };
+  if (Buffer.compare(encodeRecord(record), bytes) !== 0) throw malformed('record encoding');
+  return record;
 }
 
 /** A place in a log, or a count: what JavaScript can count without loss. */

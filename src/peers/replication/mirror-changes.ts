@@ -1,9 +1,6 @@
 import type { MirroredRecord } from './mirror-store.ts';
-import type { OwnerState } from './owner-state.ts';
+import { MAX_RECORDS_PER_OWNER, type OwnerState } from './owner-state.ts';
 import { SetDigest } from './set-digest.ts';
-
-/** Most records of one owner, and as many removals that are remembered. */
-export const MAX_RECORDS_PER_OWNER = 100_000;
 
 /** A record, and the one whose place it takes. */
 export interface Replacement {

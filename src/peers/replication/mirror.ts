@@ -2,9 +2,17 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { Coverage, type Span } from './coverage.ts';
 import type { LogRecord } from './log-record.ts';
-import { MAX_RECORDS_PER_OWNER, MirrorChanges } from './mirror-changes.ts';
+import { MirrorChanges } from './mirror-changes.ts';
 import { hasNoRoom, type MirroredRecord, type MirrorStore } from './mirror-store.ts';
-import { hasGap, isMismatch, isWhole, stateOf, stateOfNew, type OwnerState } from './owner-state.ts';
+import {
+  hasGap,
+  isMismatch,
+  isWhole,
+  ROOMY_RECORD_COUNT,
+  stateOf,
+  stateOfNew,
+  type OwnerState,
+} from './owner-state.ts';
 import { SetDigest } from './set-digest.ts';
 import { isNewer, type SignedStatement, type Statement } from './statement.ts';
 
@@ -134,7 +142,10 @@ export class Mirror {
       const isKnown = before?.epoch === epoch && before.seq >= record.seq;
       if (record.seq <= state.coverage.upTo || isKnown) {
         if (isConflict(before, epoch, record)) this.#reports.onConflict(owner, record.key, record.seq);
-      } else if (!changes.put({ ...record, owner, epoch, proof }, before)) this.#reports.onOverflow(owner);
+      } else if (!changes.put({ ...record, owner, epoch, proof }, before)) {
+        state.isPartial = true;
+        this.#reports.onOverflow(owner);
+      }
     }
     const coverage = state.coverage.with(span);
     if (!changes.isEmpty || coverage !== state.coverage) this.#apply(state, changes, coverage);
@@ -171,7 +182,7 @@ export class Mirror {
     if (state === undefined) return;
     // Of what is there now, whatever it was that made it differ.
     const digest = this.#digestOf(state);
-    Object.assign(state, { ...this.#recount(owner), coverage: new Coverage(), digest });
+    Object.assign(state, { ...this.#recount(owner), coverage: new Coverage(), digest, isPartial: false });
     this.#saveIfRoom(state);
   }
 
@@ -208,8 +219,9 @@ export class Mirror {
 
   isMismatch(owner: NodeId): boolean {
     const state = this.#states.get(owner);
+    if (state === undefined) return false;
     // Of more records than are kept some are always missing; they are fetched when there is place for them.
-    return state !== undefined && state.recordCount < MAX_RECORDS_PER_OWNER && isMismatch(state);
+    return !(state.isPartial && state.recordCount >= ROOMY_RECORD_COUNT) && isMismatch(state);
   }
 
   /** The records of an epoch before stay, and are shown, until their owner has said what became of them. */

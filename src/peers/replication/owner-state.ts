@@ -4,6 +4,11 @@ import type { MirrorOwner, RecordCounts } from './mirror-store.ts';
 import { SetDigest } from './set-digest.ts';
 import { decodeStatement, type SignedStatement, type Statement, type StatementPlace } from './statement.ts';
 
+/** Most records of one owner, and as many removals that are remembered. */
+export const MAX_RECORDS_PER_OWNER = 100_000;
+/** With fewer there is place again for what found none: a tenth, since all of them are fetched for that. */
+export const ROOMY_RECORD_COUNT = 90_000;
+
 /** What this node knows of another one's log, beside the records themselves. The mirror alone changes it. */
 export interface OwnerState {
   readonly owner: NodeId;
@@ -25,6 +30,8 @@ export interface OwnerState {
   recordCount: number;
   /** Of removals that are remembered. */
   removedCount: number;
+  /** Some records found no place. */
+  isPartial: boolean;
   /** There may be records of an epoch before. */
   hasOlder: boolean;
 }
@@ -44,6 +51,7 @@ export function stateOfNew(owner: NodeId, statement: Statement, signed: SignedSt
     savedAtMs: Number.NEGATIVE_INFINITY,
     recordCount: 0,
     removedCount: 0,
+    isPartial: false,
     hasOlder: false,
   };
 }
@@ -68,6 +76,8 @@ export function stateOf(
     savedAtMs: now.monotonicMs,
     recordCount: counts.live,
     removedCount: counts.removed,
+    // Which is not written down.
+    isPartial: counts.live >= ROOMY_RECORD_COUNT,
     hasOlder: true,
   };
 }

@@ -327,7 +327,7 @@ export class Replicator implements AsyncDisposable {
     const onOwn = (statement: Statement, signed: SignedStatement, ageMs: number): void =>
       this.#past.hear(statement, signed, ageMs);
     const deps = { network, mirror: this.mirror, signing, inspect, isWanted, onOwn };
-    return (await request(peer, message, limited.signal, deps)).records;
+    return await request(peer, message, limited.signal, deps);
   }
 
   /** A part at a time, so that nothing else waits for long. */

@@ -7,6 +7,7 @@ import { decodeRecord, type LogRecord } from './log-record.ts';
 import { malformed } from './malformed.ts';
 import type { Mirror, ProvedRecord } from './mirror.ts';
 import { encodeProof, isProved } from './proof.ts';
+import { SetDigest } from './set-digest.ts';
 import { decodeStatement, type SignedStatement, type Statement } from './statement.ts';
 import {
   decodeFrame,
@@ -28,45 +29,51 @@ export interface SyncClientDependencies {
   readonly onOwn: (statement: Statement, signed: SignedStatement, ageMs: number) => void;
 }
 
+/** Most statements that are remembered as checked within one answer. */
+const MAX_CHECKED = 4096;
+
 /** An owner's log as it is being delivered. */
 interface Transfer {
   readonly owner: NodeId;
   readonly isOwner: boolean;
   readonly publicKey: Uint8Array;
   /** The highest place that the owner signed for: nobody else can claim more. */
-  readonly limit: { readonly epoch: number; readonly head: number };
+  readonly limit: Pick<Statement, 'epoch' | 'head' | 'digest'>;
   /** Up to where it was delivered; undefined before the first frame. */
   upTo: number | undefined;
   /** Something came that may not be on disk yet. */
   hasNews: boolean;
-  /** Keys that were delivered, where it began at the beginning. */
-  seen: Set<string> | undefined;
+  /** What was delivered, where it began at the beginning. */
+  whole: Whole | undefined;
+}
+
+/** All of a log: the keys in it, and the digest of what was not removed. */
+interface Whole {
+  readonly seen: Set<string>;
+  readonly digest: SetDigest;
 }
 
 type RelayFrame = Extract<SyncFrame, { kind: 'relay' }>;
 
-/** What came of a request. */
-export interface Pulled {
-  readonly records: number;
-}
-
 /**
  * Asks a peer, and takes what it streams, frame by frame, each in a transaction of its own: an answer that breaks off leaves what
- * came. A log that has come as a whole is on disk; a flush for each frame would take longer than all else. Fails with a `PeerError`, `peer_violation` for whatever cannot be proved, or with the signal's reason.
+ * came. A log that has come as a whole is on disk; a flush for each frame would take longer than all else. Gives back how many records
+ * came. Fails with a `PeerError`, `peer_violation` for whatever cannot be proved, or with the signal's reason; where it is one log of
+ * several that cannot be proved, the others have been taken.
  */
 export async function request(
   peer: NodeId,
   message: SyncRequest,
   signal: AbortSignal,
   deps: SyncClientDependencies,
-): Promise<Pulled> {
+): Promise<number> {
   const stream = await deps.network.open(peer, SYNC_PROTOCOL, signal);
   const onAbort = (): void => stream.abort(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await stream.write(encodeRequest(message));
     await stream.end();
-    return await new Answer(peer, message.kind === 'pull', deps).read(stream);
+    return await new Answer(peer, message, deps).read(stream);
   } catch (error) {
     stream.abort(error as Error);
     signal.throwIfAborted();
@@ -81,27 +88,34 @@ class Answer {
   readonly #peer: NodeId;
   /** Whether whole logs are delivered, and not single records. */
   readonly #isPull: boolean;
+  /** Whether logs of others than the peer were asked for. */
+  readonly #hasOthers: boolean;
   readonly #deps: SyncClientDependencies;
   /** Statements whose signature was checked, by both. */
   readonly #checked = new Map<string, Statement>();
   #transfer: Transfer | undefined;
   #records = 0;
+  /** Of the first log that could not be proved. */
+  #failure: PeerError | undefined;
 
-  constructor(peer: NodeId, isPull: boolean, deps: SyncClientDependencies) {
+  constructor(peer: NodeId, message: SyncRequest, deps: SyncClientDependencies) {
     this.#peer = peer;
-    this.#isPull = isPull;
+    this.#isPull = message.kind === 'pull';
+    this.#hasOthers = message.kind === 'locate' || message.others;
     this.#deps = deps;
   }
 
-  async read(stream: PeerStream): Promise<Pulled> {
+  async read(stream: PeerStream): Promise<number> {
     for (;;) {
       const bytes = await stream.read();
       if (bytes === undefined)
         throw new PeerError('peer_unreachable', 'the answer broke off', { retryable: true });
       const frame = decodeFrame(bytes);
-      if (frame.kind === 'done') return { records: this.#records };
+      if (frame.kind === 'done') break;
       this.#take(frame);
     }
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#records;
   }
 
   #take(frame: Exclude<SyncFrame, { kind: 'done' }>): void {
@@ -109,11 +123,23 @@ class Answer {
       case 'batch':
         return this.#takeBatch(frame.batch);
       case 'owner':
-        return this.#begin(frame.owner, frame.newest, frame.ageMs);
+        if (!this.#hasOthers) throw malformed('sync answer: a log that was not asked for');
+        return this.#orGiveUp(() => this.#begin(frame.owner, frame.newest, frame.ageMs));
       case 'relay':
-        return this.#takeRelay(frame);
+        return this.#orGiveUp(() => this.#takeRelay(frame));
       case 'end':
         return this.#end();
+    }
+  }
+
+  /** What cannot be proved of one log spoils no other: who passes it on may be as honest as can be. */
+  #orGiveUp(take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#failure ??= error;
+      this.#transfer = undefined;
     }
   }
 
@@ -173,11 +199,13 @@ class Answer {
     { epoch, from, to }: { epoch: number; from: number; to: number },
     records: readonly ProvedRecord[],
   ): void {
-    if (transfer.upTo === undefined) transfer.seen = from === 0 ? new Set() : undefined;
+    if (transfer.upTo === undefined)
+      transfer.whole = from === 0 ? { seen: new Set(), digest: new SetDigest() } : undefined;
     else if (from !== transfer.upTo) throw malformed('sync answer: a gap in it');
     for (const { record } of records) {
       this.#deps.inspect(record);
-      transfer.seen?.add(record.key);
+      transfer.whole?.seen.add(record.key);
+      if (record.body !== undefined) transfer.whole?.digest.add(record.key, record.seq);
     }
     transfer.upTo = to;
     this.#records += records.length;
@@ -190,24 +218,24 @@ class Answer {
     const transfer = this.#transfer;
     this.#transfer = undefined;
     if (transfer?.hasNews === true) this.#deps.mirror.persist(transfer.owner);
-    if (transfer?.seen === undefined || transfer.upTo === undefined || !this.#isPull) return;
-    // Of a third node's log only the whole, up to what the owner signed, shows what is not there any more.
-    const state = this.#deps.mirror.state(transfer.owner);
-    if (state?.epoch !== transfer.limit.epoch) return;
-    if (transfer.isOwner || transfer.upTo === transfer.limit.head)
-      this.#deps.mirror.dropAllBut(transfer.owner, transfer.seen, transfer.upTo);
+    if (transfer?.whole === undefined || transfer.upTo === undefined || !this.#isPull) return;
+    const { owner, isOwner, upTo, limit, whole } = transfer;
+    if (this.#deps.mirror.state(owner)?.epoch !== limit.epoch) return;
+    // Of a third node's log only what the owner has signed a digest of shows what is not there any more.
+    if (isOwner || (upTo === limit.head && whole.digest.equals(limit.digest)))
+      this.#deps.mirror.dropAllBut(owner, whole.seen, upTo);
   }
 
-  #newTransfer({ epoch, head, owner: publicKey }: Statement, isOwner: boolean): Transfer {
+  #newTransfer({ epoch, head, digest, owner: publicKey }: Statement, isOwner: boolean): Transfer {
     const owner = this.#deps.signing.nodeIdOf(publicKey);
     return {
       owner,
       isOwner,
       publicKey,
-      limit: { epoch, head },
+      limit: { epoch, head, digest },
       upTo: undefined,
       hasNews: false,
-      seen: undefined,
+      whole: undefined,
     };
   }
 
@@ -226,6 +254,3 @@ class Answer {
     return statement;
   }
 }
-
-/** Most statements that are remembered as checked within one answer. */
-const MAX_CHECKED = 4096;

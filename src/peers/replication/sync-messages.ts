@@ -3,6 +3,7 @@ import type { StreamProtocol } from '../network.ts';
 import { readBatch, type Batch } from './batch.ts';
 import { decodeArray, isPlace, MAX_BODY_BYTES, MAX_KEY_LENGTH } from './log-record.ts';
 import { malformed } from './malformed.ts';
+import { HASH_BYTES, MAX_PATH_LENGTH } from './merkle.ts';
 import { MAX_OWNERS } from './mirror.ts';
 import {
   isBytes,
@@ -28,6 +29,12 @@ export const FRAME_BYTES = 192 * 1024;
 export const FRAME_RECORDS = 512;
 /** Most owners that are told of as forgotten in one request. */
 export const MAX_FORGOTTEN = 256;
+/** Most statements that show somebody what it said. */
+const MAX_EVIDENCE = 4;
+/** Most fields of one entry in a list: with room for those that a later version adds. */
+const MAX_FIELDS = 8;
+/** A record's key and place take less than that beside its body. */
+const LEAF_OVERHEAD_BYTES = 256;
 
 /** How far somebody is covered for an owner. */
 export interface Want {
@@ -118,7 +125,7 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest {
     kind: 'pull',
     wants: readList(wants, MAX_OWNERS, 'wants').map(readWant),
     others,
-    evidence: readList(evidence, 4, 'evidence').map(readSigned),
+    evidence: readList(evidence, MAX_EVIDENCE, 'evidence').map(readSigned),
     forgotten: readList(forgotten, MAX_FORGOTTEN, 'forgotten').map(readForgotten),
     isInDoubt,
   };
@@ -182,28 +189,36 @@ function readRelay([epoch, from, to, statements, records]: readonly unknown[]): 
 }
 
 function readRelayed(value: unknown): RelayedRecord {
-  const [statement, index, path, leaf] = readList(value, 8, 'record');
+  const [statement, index, path, leaf] = readList(value, MAX_FIELDS, 'record');
   const isRight =
-    isPlace(statement) && isPlace(index) && leaf instanceof Uint8Array && leaf.length <= MAX_BODY_BYTES + 256;
+    isPlace(statement) &&
+    isPlace(index) &&
+    leaf instanceof Uint8Array &&
+    leaf.length <= MAX_BODY_BYTES + LEAF_OVERHEAD_BYTES;
   if (!isRight) throw malformed('sync frame: record');
-  return { statement, index, path: readList(path, 16, 'path') as Uint8Array[], leaf };
+  return { statement, index, path: readList(path, MAX_PATH_LENGTH, 'path').map(readHash), leaf };
+}
+
+function readHash(value: unknown): Uint8Array {
+  if (!isBytes(value, HASH_BYTES)) throw malformed('sync frame: hash');
+  return value;
 }
 
 function readWant(value: unknown): Want {
-  const [owner, epoch, upTo] = readList(value, 8, 'want');
+  const [owner, epoch, upTo] = readList(value, MAX_FIELDS, 'want');
   if (!isBytes(owner, KEY_BYTES) || !isPlace(epoch) || !isPlace(upTo)) throw malformed('sync request: want');
   return { owner, epoch, upTo };
 }
 
 function readForgotten(value: unknown): Forgotten {
-  const [owner, epoch, incarnation, tick] = readList(value, 8, 'forgotten');
+  const [owner, epoch, incarnation, tick] = readList(value, MAX_FIELDS, 'forgotten');
   const isRight = isBytes(owner, KEY_BYTES) && isPlace(epoch) && isPlace(incarnation) && isPlace(tick);
   if (!isRight) throw malformed('sync request: forgotten');
   return { owner, epoch, incarnation, tick };
 }
 
 function readSigned(value: unknown): SignedStatement {
-  const [bytes, signature] = readList(value, 8, 'statement');
+  const [bytes, signature] = readList(value, MAX_FIELDS, 'statement');
   if (!(bytes instanceof Uint8Array) || !isBytes(signature, SIGNATURE_BYTES)) throw malformed('statement');
   return { bytes, signature };
 }

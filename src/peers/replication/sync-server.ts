@@ -121,6 +121,8 @@ async function sendMirror(
     const now = deps.mirror.state(owner);
     if (now?.epoch !== epoch) break;
     const upTo = Math.min(now.coverage.upTo, head);
+    // It is fetched anew here meanwhile.
+    if (upTo < from) break;
     const found = deps.store.recordsAfter(owner, epoch, from, limit);
     const page = fitting(
       found.filter(({ seq }) => seq <= upTo),
@@ -139,11 +141,16 @@ async function sendMirror(
 
 /** From where somebody is to be sent an owner's log; undefined when they have all that is here. */
 function startFor(state: Readonly<OwnerState>, want: Want | undefined): number | undefined {
-  const { epoch, coverage, newest } = state;
+  const { epoch, newest } = state;
   if (want === undefined || want.epoch < epoch) return 0;
-  if (want.epoch > epoch || want.upTo >= coverage.upTo) return undefined;
+  if (want.epoch > epoch || want.upTo >= endOf(state)) return undefined;
   // What was removed before the floor is remembered by nobody: only the whole shows that it is gone.
   return want.upTo >= newest.floor ? want.upTo : 0;
+}
+
+/** Up to where an owner's log can be told: nothing is missing, and the owner is shown to have said it. */
+function endOf({ coverage, newest }: Readonly<OwnerState>): number {
+  return Math.min(coverage.upTo, newest.head);
 }
 
 function ownerFrame(state: Readonly<OwnerState>, { clock }: SyncServerDependencies): Uint8Array {

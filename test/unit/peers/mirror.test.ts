@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeId } from '../../../src/kernel/ids.ts';
-import { MAX_RECORDS_PER_OWNER } from '../../../src/peers/replication/mirror-changes.ts';
+import { MAX_RECORDS_PER_OWNER, ROOMY_RECORD_COUNT } from '../../../src/peers/replication/owner-state.ts';
 import { MAX_OWNERS, Mirror, type ProvedRecord } from '../../../src/peers/replication/mirror.ts';
 import type { SetDigest } from '../../../src/peers/replication/set-digest.ts';
 import type { SignedStatement, Statement } from '../../../src/peers/replication/statement.ts';
@@ -171,7 +171,9 @@ describe('a mirror of an owner with too many records', () => {
   const MANY = MAX_RECORDS_PER_OWNER;
 
   it('keeps so many, says so, and fetches the rest when there is place', () => {
-    hear(ANNA, MANY + 3);
+    const left = ROOMY_RECORD_COUNT - 1;
+    const end = MANY + 2 + MANY - left;
+    hear(ANNA, end - 1);
     take(
       0,
       MANY,
@@ -183,10 +185,18 @@ describe('a mirror of an owner with too many records', () => {
     // What is known goes on being told of.
     take(MANY + 1, MANY + 2, [record(MANY + 2, 'newer', 'k1')]);
     expect(Buffer.from(store.record(ANNA, 'k1')!.body!).toString()).toBe('newer');
+    const removals = Array.from({ length: MANY - left }, (_, index) =>
+      removal(MANY + 3 + index, `k${index + 2}`),
+    );
+    const last = removals.pop()!;
+    take(MANY + 2, end - 1, removals);
     expect(mirror.isMismatch(ANNA)).toBe(false);
-    take(MANY + 2, MANY + 3, [removal(MANY + 3, 'k2')]);
-    expect(counts()).toEqual([MANY - 1, 1]);
+    hear(ANNA, end);
+    take(end - 1, end, [last]);
+    expect(counts()).toEqual([left, MANY - left]);
     expect(mirror.isMismatch(ANNA)).toBe(true);
+    mirror.distrust(ANNA);
+    expect(mirror.hasGap(ANNA)).toBe(true);
   });
 
   it('remembers so many removals, and has removed the others all the same', () => {

@@ -7,7 +7,13 @@ import { peerIdOf } from '../../../src/peers/identity.ts';
 import { decodeBatch, encodeBatch, proveAll, signBatch } from '../../../src/peers/replication/batch.ts';
 import { Coverage, MAX_SPANS } from '../../../src/peers/replication/coverage.ts';
 import { decodeRecord, encodeRecord, MAX_BODY_BYTES } from '../../../src/peers/replication/log-record.ts';
-import { MAX_LEAVES, MerkleTree, rootOf } from '../../../src/peers/replication/merkle.ts';
+import {
+  HASH_BYTES,
+  MAX_LEAVES,
+  MAX_PATH_LENGTH,
+  MerkleTree,
+  rootOf,
+} from '../../../src/peers/replication/merkle.ts';
 import { decodeProof, isProved } from '../../../src/peers/replication/proof.ts';
 import { SetDigest } from '../../../src/peers/replication/set-digest.ts';
 import { decodeStatement, encodeStatement } from '../../../src/peers/replication/statement.ts';
@@ -145,6 +151,26 @@ describe('bytes of a stranger', () => {
     check(Buffer.alloc(60_000, 0x81));
     check(Buffer.from([0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
     check(Buffer.from([0x5b, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff]));
+  });
+
+  it('cannot be a record in any form but one, since whoever passes it on encodes it again', () => {
+    const record = { key: 'a', seq: 1, body: Buffer.from('b') };
+    const leaf = Buffer.from(encodeRecord(record));
+    expect(decodeRecord(leaf)).toMatchObject({ key: 'a', seq: 1 });
+    expect(() => decodeRecord(encode(['a', 1, record.body, 'new']))).toThrow(PeerError);
+    // The same number in two bytes.
+    const longer = Buffer.concat([leaf.subarray(0, 3), Buffer.of(0x18, 1), leaf.subarray(4)]);
+    expect(() => decodeRecord(longer)).toThrow(PeerError);
+  });
+
+  it.each([
+    ['is too short', [Buffer.alloc(HASH_BYTES - 1)]],
+    ['is no hash', ['text']],
+    ['is one too many', Array.from({ length: MAX_PATH_LENGTH + 1 }, () => Buffer.alloc(HASH_BYTES))],
+  ])('cannot be a way to a root of which a step %s', (_what, path) => {
+    const frame = (steps: unknown[]): Uint8Array => encode([3, 1, 0, 1, [], [[0, 0, steps, LEAVES[0]]]]);
+    expect(decodeFrame(frame([Buffer.alloc(HASH_BYTES)]))).toMatchObject({ kind: 'relay' });
+    expect(() => decodeFrame(frame(path))).toThrow(PeerError);
   });
 
   it('cannot be a record that is too long', () => {
