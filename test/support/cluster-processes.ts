@@ -39,10 +39,10 @@ export class ProcessCluster implements AsyncDisposable {
   readonly key: Uint8Array = randomBytes(32);
   readonly keyFile = join(this.directory, 'cluster.key');
   readonly members: Member[] = [];
-  readonly #options: ClusterOptions;
+  readonly options: ClusterOptions;
 
   constructor(options: ClusterOptions) {
-    this.#options = options;
+    this.options = options;
     writeFileSync(this.keyFile, clusterKeyText(this.key), { mode: 0o600 });
   }
 
@@ -52,15 +52,15 @@ export class ProcessCluster implements AsyncDisposable {
     const { token, bootstrap = this.members.map(({ address }) => address) } = options;
     const { host = '127.0.0.1', launcher = [] } = options;
     const home = await NodeHome.create({
-      program: this.#options.program,
+      program: this.options.program,
       launcher,
-      env: { ...this.#options.env, ...options.env },
+      env: { ...this.options.env, ...options.env },
       settings: {
         p2p_port: p2pPort,
         'peers.listen_address': host,
         ...(token === undefined ? { cluster_key_file: this.keyFile } : { join: token }),
         ...(token === undefined && bootstrap.length > 0 && { 'peers.bootstrap': bootstrap.join(',') }),
-        ...this.#options.settings,
+        ...this.options.settings,
         ...options.settings,
       },
     });

@@ -1,3 +1,5 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { listJobs, type Member, untilConnected, untilEqual } from '../../support/cluster-processes.ts';
@@ -68,4 +70,49 @@ test.each(IS_FULL ? JUMPS : JUMPS.slice(0, 1))(
     expect(engine.duplicates()).toEqual([]);
   },
   90_000,
+);
+
+/** As long as nothing is heard of a node until its jobs count as lost, and more, ms. */
+const SILENT_MS = 22_000;
+
+test.each([
+  ['its mirrors', (file: string) => file.startsWith('mirror.db')],
+  ['all but its identity', (file: string) => file !== 'identity.key'],
+])(
+  'a node that comes back without %s, and with a clock that was set back, is heard as ever',
+  async (_what, isGone) => {
+    using clock = new JumpingClock();
+    await using engine = await FakeEngineCluster.make();
+    const jumping = await engine.cluster.add();
+    await jumping.start({ env: clock.env });
+    const [other] = (await engine.start(1)) as [Member];
+    const members = [jumping, other];
+    await create(jumping);
+    const runs = await create(jumping, LONG_JOB);
+    await other.rpc('JobService.Wait', { job_id: runs, until: 'running' });
+    await untilEqual(members, EQUAL_WITHIN_MS);
+    await jumping.node.stop();
+    for (const file of readdirSync(jumping.home.dataDir))
+      if (isGone(file)) rmSync(join(jumping.home.dataDir, file), { recursive: true });
+    clock.jump('-400d');
+    await jumping.start({ env: clock.env });
+    await untilConnected(members);
+    expect(await timeToTell(jumping, other)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
+    expect(await timeToTell(other, jumping)).toBeLessThan(boundMs(TOLD_WITHIN_MS));
+    await delay(SILENT_MS);
+    await untilEqual(members, EQUAL_WITHIN_MS);
+    for (const member of members) {
+      const jobs = await listJobs(member.home.port, { all_nodes: true });
+      expect(jobs.filter(({ lost }) => lost === true)).toEqual([]);
+      expect(jobs.find(({ job_id }) => job_id === runs)).toMatchObject({
+        status: 'running',
+        owner: jumping.id,
+      });
+      expect(member.logged('two nodes run with one identity')).toEqual([]);
+      expect(await member.rpc('SystemService.Health', {})).toMatchObject({ status: 'ok' });
+    }
+    await untilSettled(members);
+    expect(engine.duplicates()).toEqual([]);
+  },
+  120_000,
 );

@@ -75,10 +75,11 @@ test('a key that others may read is refused, with what to do', async () => {
   await using home = await NodeHome.create();
   const first = await home.start();
   expect(await first.stop()).toBe(0);
-  chmodSync(join(home.dataDir, 'identity.key'), 0o644);
+  chmodSync(home.identityFile, 0o644);
   const node = home.spawn();
   expect(await node.exited).toEqual({ code: 1, signal: null });
-  expect(home.log()).toContain(join(home.dataDir, 'identity.key'));
+  expect(home.log()).toContain(home.identityFile);
+  chmodSync(home.identityFile, 0o600);
   expect(home.log()).toContain('chmod');
 });
 

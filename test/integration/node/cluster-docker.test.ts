@@ -61,6 +61,7 @@ test('a container is read, followed, waited for, stopped and removed from the no
   expect(await containersOf(job_id)).toMatchObject([{ State: 'exited' }]);
   expect((await cli(['rm', job_id], { port: two.home.port })).code).toBe(0);
   await waitFor('its container to go', PATIENCE_MS, async () => (await containersOf(job_id)).length === 0);
+  await untilEqual([one, two], PATIENCE_MS);
   for (const member of [one, two])
     await expect(member.rpc('ContainerService.Status', { job_id })).rejects.toMatchObject({
       reason: 'not_found',
