@@ -2,11 +2,12 @@ import type { JobId, NodeId } from '../../src/kernel/ids.ts';
 import { carriedCallHandler } from '../../src/jobs/serve-calls.ts';
 import { ClusterJobs } from '../../src/jobs/cluster-jobs.ts';
 import type { PlacementHost } from '../../src/jobs/placement/host.ts';
+import type { Placements } from '../../src/jobs/placement/placements.ts';
 import type { OwnJobs } from '../../src/jobs/jobs.ts';
 import { decodeRecord, encodeRecord } from '../../src/jobs/record.ts';
 import { jobSpecSchema } from '../../src/jobs/spec.ts';
 import type { Job } from '../../src/jobs/job.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import { PeerCalls } from '../../src/peers/calls.ts';
 import { SILENT_LOGGER } from '../../src/telemetry/logger.ts';
 import { FakeJobs } from './fake-jobs.ts';
@@ -27,9 +28,10 @@ export class JobCluster {
   readonly far = new FakeJobs({ owner: this.pair.b.nodeId });
   readonly jobs: ClusterJobs;
 
-  constructor(own: OwnJobs) {
+  /** `placements`: what is known here of jobs on their way to the far node. */
+  constructor(own: OwnJobs, clock: Clock = systemClock, placements?: Placements) {
     const deps = {
-      clock: systemClock,
+      clock,
       logger: SILENT_LOGGER,
       onInvariantError: (error: Error) => {
         throw error;
@@ -43,8 +45,9 @@ export class JobCluster {
       owner,
       mirror: this.mirror,
       carrier,
-      clock: systemClock,
+      clock,
       maxWaitMs: 60_000,
+      ...(placements !== undefined && { placements }),
     });
   }
 

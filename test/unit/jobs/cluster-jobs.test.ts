@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sleep } from '../../../src/kernel/clock.ts';
 import { CodedError } from '../../../src/kernel/errors.ts';
-import { newJobId } from '../../../src/kernel/ids.ts';
+import { newJobId, type JobId } from '../../../src/kernel/ids.ts';
 import { CarriedJobs } from '../../../src/jobs/carried/carried-jobs.ts';
 import { encodeEvent, encodeSnapshot } from '../../../src/jobs/carried/replies.ts';
 import { carriedCallHandler } from '../../../src/jobs/serve-calls.ts';
@@ -9,13 +10,14 @@ import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
 import { MAX_CARRIED_WAITS } from '../../../src/jobs/elsewhere-waits.ts';
 import type { EventsOptions, JobLogsOptions, ObservedEvent } from '../../../src/jobs/jobs.ts';
+import type { Placements } from '../../../src/jobs/placement/placements.ts';
 import { MAX_LONG_CALLS_PER_PEER } from '../../../src/peers/call-places.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
 import { JobCluster, NO_HOST } from '../../support/job-cluster.ts';
 import { JobHarness } from '../../support/job-harness.ts';
 import { PATIENCE } from '../../support/patience.ts';
-import { settle } from '../../support/stepped-clock.ts';
+import { settle, SteppedClock } from '../../support/stepped-clock.ts';
 
 /** Who waits for jobs listens all the time. */
 const WAITS = 1;
@@ -173,6 +175,35 @@ describe('a job of another node', () => {
     leave.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
     await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(0);
+  });
+
+  it('is waited for no longer than was asked, or than may be, however long it takes to arrive', async () => {
+    const clock = new SteppedClock();
+    const arrivals: number[] = [];
+    const arrival = async (_id: JobId, limitMs: number): Promise<void> => {
+      arrivals.push(limitMs);
+      await sleep(clock, 4_000);
+    };
+    const placements = { find: () => undefined, arrival } as unknown as Placements;
+    const cluster = new JobCluster(new FakeJobs(), clock, placements);
+    const { id } = await cluster.createFar();
+    for (const [timeoutMs, limitMs] of [
+      [50_000, 50_000],
+      [600_000, 60_000],
+      [undefined, 60_000],
+    ] as const) {
+      const asked = timeoutMs === undefined ? {} : { timeoutMs };
+      let failure: unknown;
+      cluster.jobs.wait(id, { until: 'ended', ...asked }).catch((error: unknown) => (failure = error));
+      await clock.advance(4_000);
+      await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(1);
+      await clock.advance(limitMs - 4_001);
+      expect(failure).toBeUndefined();
+      await clock.advance(1);
+      expect(failure).toMatchObject({ code: 'timeout' });
+      expect(arrivals.pop()).toBe(limitMs);
+      await expect.poll(() => cluster.far.waiting, PATIENCE).toBe(0);
+    }
   });
 
   it('is waited for by as many as come, though its owner serves only so many', async () => {
