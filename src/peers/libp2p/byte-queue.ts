@@ -1,45 +1,49 @@
-/** Bytes in the order they came, taken from the front. */
+/** Kept for what comes next when all bytes are taken; more would be held by every stream that was busy once. */
+const KEPT_BYTES = 4 * 1024;
+
+/**
+ * Bytes in the order they came, taken from the front. They are copied, since whoever sends byte by byte would have each of them hold
+ * the buffer that it came in.
+ */
 export class ByteQueue {
-  readonly #chunks: Uint8Array[] = [];
-  /** How much of the first chunk is taken. */
-  #offset = 0;
-  #length = 0;
+  #bytes = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
 
   get length(): number {
-    return this.#length;
+    return this.#end - this.#start;
   }
 
   push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
+    if (this.#end + chunk.length > this.#bytes.length) this.#makeRoom(chunk.length);
+    this.#bytes.set(chunk, this.#end);
+    this.#end += chunk.length;
   }
 
   /** The byte at `index`, which must be there. */
   at(index: number): number {
-    let position = index + this.#offset;
-    for (const chunk of this.#chunks) {
-      if (position < chunk.length) return chunk[position] as number;
-      position -= chunk.length;
-    }
-    throw new RangeError(`there is no byte ${index}`);
+    if (index >= this.length) throw new RangeError(`there is no byte ${index}`);
+    return this.#bytes[this.#start + index] as number;
   }
 
-  /** The first `count` bytes, which must be there, as a copy: a view would keep the whole chunk in memory. */
+  /** The first `count` bytes, which must be there, as a copy. */
   take(count: number): Uint8Array {
-    const taken = new Uint8Array(count);
-    for (let filled = 0; filled < count;) {
-      const chunk = this.#chunks[0] as Uint8Array;
-      const part = chunk.subarray(this.#offset, this.#offset + count - filled);
-      taken.set(part, filled);
-      filled += part.length;
-      this.#offset += part.length;
-      if (this.#offset === chunk.length) {
-        this.#chunks.shift();
-        this.#offset = 0;
-      }
-    }
-    this.#length -= count;
+    const taken = this.#bytes.slice(this.#start, this.#start + count);
+    this.#start += count;
+    if (this.length > 0) return taken;
+    this.#start = 0;
+    this.#end = 0;
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(0);
     return taken;
+  }
+
+  /** Doubled where half would not do, so that each byte is moved a few times at most, however small the pieces. */
+  #makeRoom(added: number): void {
+    const needed = this.length + added;
+    const kept = this.#bytes.subarray(this.#start, this.#end);
+    if (needed * 2 > this.#bytes.length) this.#bytes = new Uint8Array(needed * 2);
+    this.#bytes.set(kept);
+    this.#end = kept.length;
+    this.#start = 0;
   }
 }

@@ -23,6 +23,8 @@ export class FrameStream implements PeerStream {
   readonly #broken = new AbortController();
   #lastWrite: Promise<void> = Promise.resolve();
   #wakeReader: (() => void) | undefined;
+  /** There is one at most: writes go one after the other. */
+  #wakeWriter: (() => void) | undefined;
   #hasRemoteEnded: boolean;
   #hasEnded = false;
   #isResuming = false;
@@ -41,6 +43,7 @@ export class FrameStream implements PeerStream {
     stream.addEventListener('remoteCloseWrite', this.#onRemoteEnd);
     stream.addEventListener('end', this.#onMove);
     stream.addEventListener('message', this.#onMessage);
+    stream.addEventListener('drain', () => this.#wakeWriter?.());
     if (stream.status === 'open') this.#scheduleIdleCheck(STREAM_IDLE_LIMIT_MS);
     else this.#break(new Error(`the stream is ${stream.status}`));
   }
@@ -120,14 +123,11 @@ export class FrameStream implements PeerStream {
 
   /** libp2p goes on sending right after the event: only then it is known whether there is room. */
   async #drained(): Promise<void> {
-    while (this.#stream.writableNeedsDrain) {
-      await new Promise<void>((resolve) => {
-        this.#stream.addEventListener('drain', () => resolve(), { once: true });
-        this.#broken.signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-      this.#broken.signal.throwIfAborted();
-      this.#moved();
-    }
+    const { signal } = this.#broken;
+    while (this.#stream.writableNeedsDrain && !signal.aborted)
+      await new Promise<void>((resolve) => (this.#wakeWriter = resolve));
+    signal.throwIfAborted();
+    this.#moved();
   }
 
   #violated(error: Error): Error {
@@ -172,6 +172,7 @@ export class FrameStream implements PeerStream {
         ? cause
         : new PeerError('peer_unreachable', `the stream broke: ${cause.message}`, { cause, retryable: true });
     this.#broken.abort(error);
+    this.#wakeWriter?.();
   }
 
   #moved(): void {

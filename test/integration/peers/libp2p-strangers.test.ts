@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NodeId } from '../../../src/kernel/ids.ts';
 import { gossipTopic } from '../../../src/peers/libp2p/gossip-options.ts';
 import { figure } from '../../support/figure.ts';
+import { SteppedClock } from '../../support/stepped-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { connected, Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
@@ -232,12 +233,16 @@ describe('a node', () => {
       await expect(cluster.start({ clusterKey })).rejects.toThrow('no private network without a cluster key');
   });
 
-  it('says which port it cannot listen on, with the code of the system', async () => {
+  it('says which port it cannot listen on, with the code of the system, and leaves nothing behind', async () => {
     const port = portOf(node);
-    await expect(cluster.start({ port })).rejects.toMatchObject({
+    const clock = new SteppedClock();
+    await expect(cluster.start({ port }, { clock })).rejects.toMatchObject({
       code: 'EADDRINUSE',
       message: expect.stringContaining(`p2p port ${port}`) as string,
     });
+    // What it had begun would set its next timer by then.
+    await clock.advance(60_000);
+    expect(clock.pending).toBe(0);
   });
 
   it('is found by its own id, whoever dials an address where somebody else is', async () => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, FrameReader } from '../../../../src/peers/libp2p/frame-reader.ts';
+import { boundMs } from '../../../support/figure.ts';
 
 const READ_AHEAD_BYTES = 256 * 1024;
 
@@ -56,6 +57,16 @@ describe('frames', () => {
     reader.take();
     expect(reader.isFull).toBe(false);
     expect(reader.isInsideFrame).toBe(false);
+  });
+
+  it('take no longer when they come byte by byte', () => {
+    const frame = randomBytes(512 * 1024);
+    const bytes = encodeFrame(frame);
+    const reader = new FrameReader(frame.length);
+    const startedMs = performance.now();
+    for (let index = 0; index < bytes.length; index += 1) reader.push(bytes.subarray(index, index + 1));
+    expect(frame.equals(reader.take() ?? new Uint8Array())).toBe(true);
+    expect(performance.now() - startedMs).toBeLessThan(boundMs(2_000));
   });
 
   it('keep nothing but themselves in memory', () => {
