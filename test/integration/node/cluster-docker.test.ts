@@ -1,9 +1,21 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
 import { DaemonBundle } from '../../support/daemon-bundle.ts';
-import { type Member, ProcessCluster, untilEqual } from '../../support/cluster-processes.ts';
+import { loadIdentity } from '../../../src/peers/identity.ts';
+import { encodeRequest, SYNC_PROTOCOL } from '../../../src/peers/replication/sync-messages.ts';
+import {
+  connectedWith,
+  listJobs,
+  type Member,
+  ProcessCluster,
+  untilEqual,
+} from '../../support/cluster-processes.ts';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../../support/docker.ts';
+import { frames, HostilePeer } from '../../support/hostile-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { cli, CliProcess } from '../cli/cli-process.ts';
 
@@ -13,6 +25,7 @@ const TALKS =
 
 let docker: Docker;
 let cleanUp: AsyncDisposableStack;
+let cluster: ProcessCluster;
 let one: Member;
 let two: Member;
 beforeAll(async () => {
@@ -20,7 +33,7 @@ beforeAll(async () => {
   await buildTestImage(docker);
   cleanUp = new AsyncDisposableStack();
   const bundle = cleanUp.use(await DaemonBundle.make());
-  const cluster = cleanUp.use(new ProcessCluster({ program: bundle.program }));
+  cluster = cleanUp.use(new ProcessCluster({ program: bundle.program }));
   [one, two] = (await cluster.start(2)) as [Member, Member];
 });
 afterAll(() => cleanUp.disposeAsync());
@@ -114,4 +127,107 @@ test('an image that is not there fails the job, with the same words on both node
   expect(told[0]?.message).toBe(told[1]?.message);
   expect(told[0]?.reason).toBe(told[1]?.reason);
   expect(told[1]?.message).not.toBe('');
+});
+
+/** Every form in which a secret might be written by accident. */
+function formsOf(secret: string | Uint8Array): Buffer[] {
+  const bytes = Buffer.from(secret);
+  // The last characters of base64 depend on what follows.
+  const base64 = bytes.toString('base64').replace(/=+$/, '').slice(0, -2);
+  return [
+    bytes,
+    ...[base64, base64.replaceAll('+', '-').replaceAll('/', '_'), bytes.toString('hex')].map((text) =>
+      Buffer.from(text),
+    ),
+  ];
+}
+
+/** All that a member is given when it asks a node for everything. */
+async function pulled(peer: HostilePeer, from: Member): Promise<Uint8Array[]> {
+  const connection = await peer.dial(from.address);
+  await peer.join(connection);
+  await waitFor('it to be admitted', PATIENCE_MS, async () => (await connectedWith(from)).has(peer.id));
+  const stream = frames(await peer.open(connection, SYNC_PROTOCOL.id));
+  const want = {
+    kind: 'pull',
+    wants: [],
+    others: true,
+    evidence: [],
+    forgotten: [],
+    isInDoubt: false,
+  } as const;
+  await stream.write(encodeRequest(want));
+  await stream.end();
+  const received: Uint8Array[] = [];
+  for (let frame = await stream.read(); frame !== undefined; frame = await stream.read())
+    received.push(frame);
+  return received;
+}
+
+test('secrets of one node are in nothing that another one has or says, nor in what members hear', async () => {
+  const secret = (kind: string): string => `canary-${kind}-${randomBytes(16).toString('hex')}`;
+  const [env, token, password] = [secret('env'), secret('token'), secret('password')];
+  const keeper = await cluster.add({
+    settings: {
+      log_level: 'trace',
+      'auth.tokens': `ci:full:${token}`,
+      'policy.registries': '127.0.0.1:1, docker.io',
+    },
+  });
+  const dockerConfig = join(keeper.home.directory, '.docker');
+  mkdirSync(dockerConfig, { recursive: true });
+  const auth = Buffer.from(`tester:${password}`).toString('base64');
+  writeFileSync(join(dockerConfig, 'config.json'), JSON.stringify({ auths: { '127.0.0.1:1': { auth } } }));
+  await keeper.start();
+  await using listener = await HostilePeer.start({ clusterKey: cluster.key });
+  await pulled(listener, keeper);
+
+  const base = { ...spec('exit 3'), env: { PASSWORD: env } };
+  const failed = await keeper.rpc('ContainerService.Create', base);
+  const unpulled = await keeper.rpc('ContainerService.Create', { ...base, image: '127.0.0.1:1/never:1' });
+  const keyed = await keeper.rpc('ContainerService.Create', { ...base, idempotency_key: secret('key') });
+  for (const { job_id } of [failed, unpulled, keyed])
+    expect(await two.rpc('JobService.Wait', { job_id, timeout_ms: PATIENCE_MS })).toMatchObject({
+      status: 'failed',
+    });
+  await untilEqual([one, two, keeper], PATIENCE_MS);
+  const { node_id } = await keeper.rpc('PeerService.Identity', {});
+  const told = [
+    JSON.stringify(await listJobs(two.home.port, { all_nodes: true, owner: node_id })),
+    (await two.node.get('/metrics')).text,
+    JSON.stringify(await two.rpc('PeerService.List', {})),
+  ];
+  for (const { job_id } of [failed, unpulled, keyed])
+    told.push(
+      JSON.stringify(await two.rpc('JobService.Get', { job_id })),
+      JSON.stringify(await two.rpc('JobService.History', { job_id })),
+    );
+  const files = readdirSync(two.home.dataDir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name)));
+  const places: Readonly<Record<string, Buffer>> = {
+    'what another node answers': Buffer.from(told.join('\n')),
+    'what another node has on its disk': Buffer.concat(files),
+    'what another node logs': Buffer.from(two.home.log()),
+    'what its owner logs': Buffer.from(keeper.home.log()),
+    'what members hear': Buffer.concat(listener.heard),
+    'what members are given': Buffer.concat(await pulled(listener, keeper)),
+  };
+  // It is looked for where the jobs themselves are.
+  for (const [place, bytes] of Object.entries(places))
+    if (!place.endsWith('logs')) expect(bytes.includes(unpulled.job_id), `the job in ${place}`).toBe(true);
+  const secrets = {
+    env,
+    token,
+    password,
+    auth,
+    key: cluster.key,
+    seed: loadIdentity(keeper.home.identityFile).seed,
+  };
+  const hits = Object.entries(secrets).flatMap(([name, value]) =>
+    Object.entries(places)
+      .filter(([, bytes]) => formsOf(value).some((form) => bytes.includes(form)))
+      .map(([place]) => `${name} in ${place}`),
+  );
+  expect(hits).toEqual([]);
 });
