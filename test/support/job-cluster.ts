@@ -23,7 +23,7 @@ function refuse(): never {
 
 /** Two nodes: `near`, through which a test looks at everything, and `far`, which is only reached by calls. */
 export class JobCluster {
-  readonly pair = new PeerPair('12D3KooWTest' as NodeId, '12D3KooWFar' as NodeId);
+  readonly pair = new PeerPair('12D3KooWTest' as NodeId, `12D3KooWFar${'1'.repeat(41)}` as NodeId);
   readonly mirror = new FakeMirror();
   readonly far = new FakeJobs({ owner: this.pair.b.nodeId });
   readonly jobs: ClusterJobs;
