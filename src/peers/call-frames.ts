@@ -14,6 +14,8 @@ export const CALL_PROTOCOL: StreamProtocol = {
   maxFrameBytes: MAX_CALL_BYTES + 1,
   // Twice as many as are served, so that those beyond are told why.
   maxInboundStreams: 64,
+  // A call costs about a ms: one peer must not take all of a node's time.
+  maxInboundPerSecond: 500,
 };
 
 /** What the other side answers in place of a result. Its code, message and facts are the other side's own. */

@@ -14,7 +14,7 @@ export interface PeerNetwork {
   publish(message: Uint8Array): void;
   /**
    * Sets who judges each message that is gossiped, once, before it is passed on to others. `from` is who passed it on, not who
-   * wrote it. Must not throw.
+   * wrote it. What it throws is a mistake of ours, and ends the process.
    */
   onGossip(judge: (message: Uint8Array, from: NodeId) => GossipVerdict): void;
   /**
@@ -45,6 +45,8 @@ export interface StreamProtocol {
   readonly maxFrameBytes: number;
   /** Streams that one peer may have open to us at once; one more is reset. */
   readonly maxInboundStreams: number;
+  /** How many one peer may open in a second, in the long run; one more is reset. */
+  readonly maxInboundPerSecond: number;
 }
 
 /** Frames in order, both ways, over one stream. */

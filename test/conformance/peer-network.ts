@@ -29,6 +29,7 @@ const PROTOCOL: StreamProtocol = {
   id: '/container-manager/conformance/1.0.0',
   maxFrameBytes: 64 * 1024,
   maxInboundStreams: 4,
+  maxInboundPerSecond: 100,
 };
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const textOf = (frame: Uint8Array | undefined): string | undefined =>

@@ -13,6 +13,7 @@ export const INTRODUCTIONS_PROTOCOL: StreamProtocol = {
   id: '/container-manager/peers/1.0.0',
   maxFrameBytes: 512 * 1024,
   maxInboundStreams: 2,
+  maxInboundPerSecond: 1,
 };
 
 /** Peers in one answer: more than may be connected. */

@@ -345,6 +345,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       this.#introductions?.ask(peer);
     } else {
       this.#gossip.forget(peer);
+      this.#streams.forget(peer);
       this.#deps.book.saw(peer, []);
       this.#redialer.disconnected(peer);
     }

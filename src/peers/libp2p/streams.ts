@@ -7,9 +7,12 @@ import { unreachable } from '../errors.ts';
 import type { PeerStream, StreamProtocol } from '../network.ts';
 import { FrameStream } from './frame-stream.ts';
 import { MAX_STREAMS, STREAM_OPEN_LIMIT_MS } from './limits.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 export type StreamHandler = (stream: PeerStream, from: NodeId, signal: AbortSignal) => Promise<void>;
 
+/** A peer that opened none for a while may open so many seconds' worth at once. */
+const BURST_SECONDS = 10;
 /** How long a stream waits for its handler to be set: peers may come before the node is all there. */
 const HANDLER_LIMIT_MS = 5_000;
 
@@ -29,6 +32,7 @@ export interface StreamsDependencies {
 
 interface Mounted {
   readonly places: Map<NodeId, number>;
+  readonly rates: Map<NodeId, TokenBucket>;
   protocol: StreamProtocol;
   readonly handler: PromiseWithResolvers<StreamHandler>;
   readonly isMounted: Promise<void>;
@@ -75,6 +79,11 @@ export class Streams {
     }
   }
 
+  /** To be told of each member that has gone. */
+  forget(peer: NodeId): void {
+    for (const { rates } of this.#mounted.values()) rates.delete(peer);
+  }
+
   /** Gives up all that is open, and answers nothing more. */
   stop(): void {
     this.#isStopped = true;
@@ -88,7 +97,13 @@ export class Streams {
       // Whatever goes wrong ends the stream and nothing else.
       this.#answer(mounted, stream, connection).catch((error: unknown) => stream.abort(error as Error));
     });
-    const mounted: Mounted = { places: new Map(), protocol, handler: Promise.withResolvers(), isMounted };
+    const mounted: Mounted = {
+      places: new Map(),
+      rates: new Map(),
+      protocol,
+      handler: Promise.withResolvers(),
+      isMounted,
+    };
     this.#mounted.set(protocol.id, mounted);
     return mounted;
   }
@@ -96,19 +111,32 @@ export class Streams {
   async #answer(mounted: Mounted, raw: Stream, connection: Connection): Promise<void> {
     const from = connection.remotePeer.toString() as NodeId;
     if (this.#isStopped) return raw.abort(new Error('the node stops'));
-    if (!this.#takePlace(mounted, from, raw)) {
-      this.#deps.onRefused(mounted.protocol.id);
-      return raw.abort(new Error('too many streams'));
-    }
+    if (!this.#takePlace(mounted, from, raw)) return this.#refuse(mounted, raw);
     const stream = this.#keep(raw, mounted.protocol);
     try {
       await this.#deps.admission(connection);
+      // Only of members, who are forgotten when they go.
+      if (raw.status === 'open' && !this.#isWithinRate(mounted, from)) return this.#refuse(mounted, raw);
       const handler = await this.#handlerOf(mounted, stream);
       await handler(stream, from, stream.signal);
       await stream.end();
     } catch (error) {
       stream.abort(error as Error);
     }
+  }
+
+  #refuse({ protocol }: Mounted, raw: Stream): void {
+    this.#deps.onRefused(protocol.id);
+    raw.abort(new Error('too many streams'));
+  }
+
+  #isWithinRate({ rates, protocol }: Mounted, from: NodeId): boolean {
+    const perSecond = protocol.maxInboundPerSecond;
+    const known = rates.get(from);
+    const bucket =
+      known ?? new TokenBucket({ perSecond, burst: perSecond * BURST_SECONDS }, this.#deps.clock);
+    rates.set(from, bucket);
+    return bucket.take(1);
   }
 
   #handlerOf(mounted: Mounted, stream: FrameStream): Promise<StreamHandler> {

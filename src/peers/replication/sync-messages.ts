@@ -22,6 +22,8 @@ export const SYNC_PROTOCOL: StreamProtocol = {
   maxFrameBytes: 512 * 1024,
   // One that catches up, one for a gap, and those that ask for a single job.
   maxInboundStreams: 16,
+  // A peer that is asked for jobs it does not know asks for each of them.
+  maxInboundPerSecond: 50,
 };
 
 /** Bytes of records in one frame, and how many. */

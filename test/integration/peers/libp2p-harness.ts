@@ -22,6 +22,7 @@ export const MEMBER_PROTOCOL: StreamProtocol = {
   id: '/container-manager/sync/1.0.0',
   maxFrameBytes: 512 * 1024,
   maxInboundStreams: 16,
+  maxInboundPerSecond: 50,
 };
 
 /** A node of the cluster, and what it logged and counted. */

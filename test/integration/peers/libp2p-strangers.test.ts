@@ -14,7 +14,7 @@ import { gossipTopic } from '../../../src/peers/libp2p/gossip-options.ts';
 import { figure } from '../../support/figure.ts';
 import { SteppedClock } from '../../support/stepped-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { connected, Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
+import { connected, Libp2pCluster, MEMBER_PROTOCOL, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
 
 const PATIENCE_MS = 20_000;
@@ -134,7 +134,7 @@ describe('a peer', () => {
   it('that speaks another version of the protocol is refused, told of once and counted', async () => {
     const old = await cluster.start({
       bootstrap: [node.address],
-      protocol: { id: '/container-manager/sync/0.9.0', maxFrameBytes: 1, maxInboundStreams: 1 },
+      protocol: { ...MEMBER_PROTOCOL, id: '/container-manager/sync/0.9.0' },
     });
     for (const peer of [node, old])
       await waitFor('refusals', PATIENCE_MS, () => (peer.refused.get('protocol_version') ?? 0) > 1);
@@ -148,7 +148,7 @@ describe('a peer', () => {
   it('that speaks a later minor version is welcome', async () => {
     const newer = await cluster.start({
       bootstrap: [node.address],
-      protocol: { id: '/container-manager/sync/1.7.0', maxFrameBytes: 1, maxInboundStreams: 1 },
+      protocol: { ...MEMBER_PROTOCOL, id: '/container-manager/sync/1.7.0' },
     });
     await connected(newer, node);
   });
