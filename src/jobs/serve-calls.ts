@@ -1,10 +1,15 @@
 import type { NodeId } from '../kernel/ids.ts';
 import type { OwnJobs } from './jobs.ts';
 import { encodeEvent, encodeLogChunk, encodeSnapshot, encodeStats } from './carried/replies.ts';
-import { decodeRequest, type CarriedRequest } from './carried/requests.ts';
+import { CarriedCallError, decodeRequest, isLongCall, type CarriedRequest } from './carried/requests.ts';
 import type { PlacementHost } from './placement/host.ts';
 import { encodeAccepted, encodeBid, encodeClaimAnswer } from './placement/placement-replies.ts';
 import { encodeRecord } from './record.ts';
+
+/** Calls of all other nodes together that may take minutes: there are places left for those that are answered at once. */
+export const MAX_LONG_CALLS_SERVED = 192;
+/** When one that found no place may come again, ms. */
+const BUSY_RETRY_MS = 1_000;
 
 type Pieces = AsyncIterable<Uint8Array>;
 
@@ -85,13 +90,28 @@ export function carriedCallHandler(
   jobs: OwnJobs,
   host: PlacementHost,
 ): (request: Uint8Array, from: NodeId, signal: AbortSignal) => Pieces {
+  let longCount = 0;
   return async function* (bytes, from, signal) {
     const request = decodeRequest(bytes);
+    const isLong = isLongCall(request);
+    if (isLong && longCount >= MAX_LONG_CALLS_SERVED) throw busy();
     const answer = ANSWERS[request.call] as (
       request: CarriedRequest,
       served: Served,
       signal: AbortSignal,
     ) => Pieces;
-    yield* answer(request, { jobs, host, from }, signal);
+    if (isLong) longCount += 1;
+    try {
+      yield* answer(request, { jobs, host, from }, signal);
+    } finally {
+      if (isLong) longCount -= 1;
+    }
   };
+}
+
+function busy(): CarriedCallError {
+  return new CarriedCallError('busy', `${MAX_LONG_CALLS_SERVED} calls that may take minutes are under way`, {
+    retryable: true,
+    retryAfterMs: BUSY_RETRY_MS,
+  });
 }

@@ -9,7 +9,7 @@ import type { JobLogsOptions, JobSnapshot } from '../jobs.ts';
 import { RecordError } from '../record.ts';
 import type { CallCarrier } from './call-carrier.ts';
 import { decodeEvent, decodeLogChunk, decodeSnapshot, decodeStats } from './replies.ts';
-import { encodeRequest, type CarriedRequest } from './requests.ts';
+import { encodeRequest, isLongCall, type CarriedRequest } from './requests.ts';
 
 /** A request without the job that it is about. */
 type Request = CarriedRequest extends infer Each ? (Each extends unknown ? Omit<Each, 'job'> : never) : never;
@@ -108,18 +108,13 @@ export class CarriedJobs {
     return pieces;
   }
 
-  async *#pieces<T>(
-    target: MirroredJob,
-    request: Request,
-    { decode, signal }: Reading<T>,
-  ): AsyncGenerator<T> {
+  async *#pieces<T>(target: MirroredJob, asked: Request, { decode, signal }: Reading<T>): AsyncGenerator<T> {
     const { id, owner } = target.job;
     try {
-      const sent = encodeRequest({ ...request, job: id } as CarriedRequest);
-      const options = {
-        isLong: request.call === 'wait' || (request.call === 'logs' && request.follow === true),
-      };
-      for await (const piece of this.#carrier.call(owner, sent, signal, options)) yield decode(piece);
+      const request = { ...asked, job: id } as CarriedRequest;
+      const options = { isLong: isLongCall(request) };
+      for await (const piece of this.#carrier.call(owner, encodeRequest(request), signal, options))
+        yield decode(piece);
     } catch (error) {
       signal.throwIfAborted();
       throw translated(error, target);

@@ -62,8 +62,14 @@ export const carriedRequestSchema = z.discriminatedUnion('call', [
 
 export type CarriedRequest = z.output<typeof carriedRequestSchema>;
 
-/** A request that the owner cannot read, or not carry out. */
-export class CarriedCallError extends CodedError<'unsupported_call'> {
+/** Whether a call may take minutes. */
+export function isLongCall(request: CarriedRequest): boolean {
+  if (request.call === 'logs') return request.follow === true;
+  return request.call === 'wait' || request.call === 'end';
+}
+
+/** A request that the owner cannot read or carry out, or has no place for. */
+export class CarriedCallError extends CodedError<'unsupported_call' | 'busy'> {
   override readonly name = 'CarriedCallError';
 }
 

@@ -1,7 +1,7 @@
 import type { JobId, NodeId } from '../../kernel/ids.ts';
 import type { CallCarrier } from '../carried/call-carrier.ts';
 import { unreadable } from '../carried/replies.ts';
-import { encodeRequest, type CarriedRequest } from '../carried/requests.ts';
+import { encodeRequest, isLongCall, type CarriedRequest } from '../carried/requests.ts';
 import type { Job } from '../job.ts';
 import { decodeRecord } from '../record.ts';
 import type { Claim, ClaimAnswer, EndOptions } from './host.ts';
@@ -51,7 +51,7 @@ export class CarriedPlacements {
   ): Promise<Job | undefined> {
     const grace = graceMs === undefined ? {} : { grace_ms: graceMs };
     const request = { call: 'end' as const, job: id, removes, ...grace };
-    const [record] = await this.#ask(node, request, signal, { isLong: true });
+    const [record] = await this.#ask(node, request, signal);
     if (record === undefined) return undefined;
     const job = decodeRecord(record);
     requireAsked(job, id, node);
@@ -69,12 +69,8 @@ export class CarriedPlacements {
     return answer;
   }
 
-  async #ask(
-    node: NodeId,
-    request: CarriedRequest,
-    signal: AbortSignal,
-    options: { readonly isLong?: boolean } = {},
-  ): Promise<Uint8Array[]> {
+  async #ask(node: NodeId, request: CarriedRequest, signal: AbortSignal): Promise<Uint8Array[]> {
+    const options = { isLong: isLongCall(request) };
     const pieces: Uint8Array[] = [];
     for await (const piece of this.#carrier.call(node, encodeRequest(request), signal, options)) {
       pieces.push(piece);

@@ -5,7 +5,8 @@ import { CodedError } from '../../../src/kernel/errors.ts';
 import { newJobId, type JobId } from '../../../src/kernel/ids.ts';
 import { CarriedJobs } from '../../../src/jobs/carried/carried-jobs.ts';
 import { encodeEvent, encodeSnapshot } from '../../../src/jobs/carried/replies.ts';
-import { carriedCallHandler } from '../../../src/jobs/serve-calls.ts';
+import { encodeRequest, type CarriedRequest } from '../../../src/jobs/carried/requests.ts';
+import { carriedCallHandler, MAX_LONG_CALLS_SERVED } from '../../../src/jobs/serve-calls.ts';
 import { JobError } from '../../../src/jobs/errors.ts';
 import { MAX_WAITING_EVENTS } from '../../../src/jobs/cluster-events.ts';
 import { MAX_CARRIED_WAITS } from '../../../src/jobs/elsewhere-waits.ts';
@@ -350,6 +351,29 @@ describe('a job of another node', () => {
     expect(job.spec).toMatchObject({ arguments: ['x'.repeat(20_000)], env: { A: '***' } });
     cluster.pair.disconnect();
     expect(await cluster.jobs.inspect(id)).toMatchObject({ job: { isAbridged: true } });
+  });
+});
+
+describe('an owner that serves many', () => {
+  it('keeps places for what is answered at once', async () => {
+    const { far } = alone();
+    const { job } = await far.create(specOf('x'), 'local');
+    const handler = carriedCallHandler(far, NO_HOST);
+    const leave = new AbortController();
+    const ask = async (request: CarriedRequest): Promise<number> => {
+      let count = 0;
+      for await (const _piece of handler(encodeRequest(request), far.owner, leave.signal)) count += 1;
+      return count;
+    };
+    const wait = { call: 'wait' as const, job: job.id, until: 'ended' as const };
+    const waits = Array.from({ length: MAX_LONG_CALLS_SERVED }, () => ask(wait).catch(() => 0));
+    await settle();
+    await expect(ask(wait)).rejects.toMatchObject({ code: 'busy', retryable: true });
+    expect(await ask({ call: 'get', job: job.id })).toBe(2);
+    leave.abort();
+    await Promise.all(waits);
+    far.move(job.id, 'complete');
+    expect(await ask(wait)).toBe(2);
   });
 });
 
