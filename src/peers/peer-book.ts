@@ -39,13 +39,11 @@ export class BookPages {
     return [...this.#entries.values()].reverse();
   }
 
-  /** Whether more than the time has changed. */
-  saw(peer: NodeId, addresses: readonly string[], wallMs: number): boolean {
+  saw(peer: NodeId, addresses: readonly string[], wallMs: number): void {
     const known = this.#entries.get(peer)?.addresses ?? [];
     const usable = addresses.filter((address) => address.length <= MAX_ADDRESS_LENGTH);
     const all = [...new Set([...usable, ...known])].slice(0, MAX_BOOK_ADDRESSES);
     this.#put({ peer, addresses: all, lastSeenMs: wallMs });
-    return all.length !== known.length || all.some((address, index) => address !== known[index]);
   }
 
   forget(peer: NodeId): boolean {

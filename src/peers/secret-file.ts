@@ -15,6 +15,7 @@ import {
 import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { invariant } from '../kernel/errors.ts';
+import { syncDirectory } from '../kernel/sync-directory.ts';
 
 /** Read and written by the owner only. */
 const SECRET_MODE = 0o600;
@@ -125,15 +126,5 @@ function linkUnlessThere(from: string, to: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
-  }
-}
-
-/** A name is on disk only once its directory is. */
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, constants.O_RDONLY);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

@@ -1,6 +1,7 @@
-import { closeSync, existsSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DrainMark } from '../jobs/node-drain.ts';
+import { syncDirectory } from '../kernel/sync-directory.ts';
 
 /** A file in the data dir, whose being there is all it says. */
 export class FileDrainMark implements DrainMark {
@@ -16,21 +17,11 @@ export class FileDrainMark implements DrainMark {
 
   set(): void {
     closeSync(openSync(this.#file, 'w', 0o600));
-    this.#sync();
+    syncDirectory(dirname(this.#file));
   }
 
   clear(): void {
     rmSync(this.#file, { force: true });
-    this.#sync();
-  }
-
-  /** A name is on disk only once its directory is. */
-  #sync(): void {
-    const descriptor = openSync(dirname(this.#file), 'r');
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    syncDirectory(dirname(this.#file));
   }
 }

@@ -116,7 +116,7 @@ export function memoryBook(): PeerBook {
   const pages = new BookPages();
   return {
     entries: () => pages.entries(),
-    saw: (peer: NodeId, addresses: readonly string[]) => void pages.saw(peer, addresses, Date.now()),
+    saw: (peer: NodeId, addresses: readonly string[]) => pages.saw(peer, addresses, Date.now()),
     forget: (peer: NodeId) => pages.forget(peer),
   };
 }
