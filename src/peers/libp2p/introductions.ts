@@ -51,9 +51,7 @@ export class Introductions implements Disposable {
   constructor(deps: IntroductionsDependencies) {
     this.#deps = deps;
     deps.handle(INTRODUCTIONS_PROTOCOL, async (stream, from) => {
-      const others = deps.known().filter(({ peer }) => peer !== from);
-      const peers = others.slice(0, MAX_INTRODUCED).map(({ peer, addresses }) => ({ peer, addresses }));
-      await stream.write(Buffer.from(JSON.stringify({ peers })));
+      await stream.write(encodeIntroductions(deps.known().filter(({ peer }) => peer !== from)));
     });
     this.#nextAsk = this.#scheduleAsk();
   }
@@ -95,6 +93,12 @@ export class Introductions implements Disposable {
       throw error;
     }
   }
+}
+
+/** Beyond `MAX_INTRODUCED` nobody is told of. */
+export function encodeIntroductions(introduced: readonly Introduced[]): Uint8Array {
+  const peers = introduced.slice(0, MAX_INTRODUCED).map(({ peer, addresses }) => ({ peer, addresses }));
+  return Buffer.from(JSON.stringify({ peers }));
 }
 
 /** What cannot be used is left out. Fails for what is no answer at all. */
