@@ -4,7 +4,16 @@ import { RuntimeError } from '../runtime/errors.ts';
 import type { JobContext } from './context.ts';
 import { clearInstance } from './deployment.ts';
 import { JobError } from './errors.ts';
-import { CANCELLED, hasEnded, isParent, isUp, type Job, type JobOutcome, type JobReason } from './job.ts';
+import {
+  CANCELLED,
+  hasEnded,
+  isDuplicate,
+  isParent,
+  isUp,
+  type Job,
+  type JobOutcome,
+  type JobReason,
+} from './job.ts';
 import { notEnded } from './job-log.ts';
 import type { JobWaits } from './wait.ts';
 import { CancelRequest } from './worker.ts';
@@ -92,7 +101,7 @@ export class Endings {
     let isUndone = false;
     const outcome = duplicateOf(keeper);
     const job = await this.#context.log.change(id, (now) => {
-      if (hasEnded(now) || now.outcome?.reason === 'duplicate') return undefined;
+      if (hasEnded(now) || isDuplicate(now)) return undefined;
       if (now.state === 'stopping') return { patch: { outcome } };
       if (now.state === 'running') return { to: 'stopping', patch: { desire: 'stop', outcome } };
       if (this.#pool.isWorkingOn(id)) return { patch: { desire: 'cancel', outcome } };

@@ -50,7 +50,6 @@ export class JobManager implements OwnJobs {
   readonly #supervisor: Supervisor;
   readonly #watch: EngineWatch;
   readonly #stats: ContainerStats;
-  readonly #started = Promise.withResolvers<void>();
   readonly #shutdown = new AbortController();
   /** Ends what only waits: it would hold up a node that stops, and may come back when the node does. */
   readonly #draining = new AbortController();
@@ -94,7 +93,6 @@ export class JobManager implements OwnJobs {
       this.#enqueue(job);
     }
     this.#pool.start();
-    this.#started.resolve();
     this.#background = enforceRetention(
       this.#context,
       this.#store,
@@ -142,9 +140,7 @@ export class JobManager implements OwnJobs {
   }
 
   /** Takes in a job that another node sends; see `Submissions.place`. */
-  async place(draft: NewJob): Promise<{ job: Job; deduplicated: boolean }> {
-    // Peers may be there before this node's own jobs are.
-    await this.#started.promise;
+  place(draft: NewJob): Promise<{ job: Job; deduplicated: boolean }> {
     return this.#submissions.place(draft);
   }
 

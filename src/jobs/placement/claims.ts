@@ -4,7 +4,7 @@ import { CodedError } from '../../kernel/errors.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
 import { abortable } from '../../kernel/single-flight.ts';
 import { JobError } from '../errors.ts';
-import type { Job } from '../job.ts';
+import { isDuplicate, type Job } from '../job.ts';
 import type { JobMirror } from '../job-mirror.ts';
 import { askAbout, isMeant, type KeyedSpec, type SpecQuestion } from './fingerprint.ts';
 import type { Claim, ClaimAnswer } from './host.ts';
@@ -71,6 +71,7 @@ export class Claims {
     signal: AbortSignal,
   ): Promise<T> {
     for (;;) {
+      if (this.#hasOwn(id)) return then.accept();
       const earlier = this.#pending.get(id);
       if (earlier === undefined) break;
       await abortable(earlier.over.promise, signal);
@@ -78,7 +79,7 @@ export class Claims {
     const pending: Pending = { isDecided: false, rivals: new Set(), over: Promise.withResolvers() };
     this.#pending.set(id, pending);
     try {
-      const found = this.#hasOwn(id) ? undefined : await this.#search(id, keyed, pending, signal);
+      const found = await this.#search(id, keyed, pending, signal);
       if (found !== undefined) return await then.found(found);
       return await then.accept();
     } finally {
@@ -109,7 +110,7 @@ export class Claims {
   /** One that gave way to another node's job is not the one that is meant. */
   #hasOwn(id: JobId): boolean {
     const own = this.#deps.jobs.find(id);
-    return own !== undefined && own.outcome?.reason !== 'duplicate';
+    return own !== undefined && !isDuplicate(own);
   }
 
   /** It was here, or on a node that told of it, and nobody who told of it has it. */
@@ -130,7 +131,7 @@ export class Claims {
     if (placed !== undefined)
       return this.#foundIn(id, placedAnswer(placed.target, isMeant(placed.request, question)));
     const mirrored = mirror.find(id);
-    if (mirrored !== undefined && mirrored.job.outcome?.reason !== 'duplicate') {
+    if (mirrored !== undefined && !isDuplicate(mirrored.job)) {
       const found = await this.#askOwner(mirrored.job, question, signal);
       if (found !== undefined) return found;
     }

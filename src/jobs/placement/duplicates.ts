@@ -1,7 +1,7 @@
 import type { JobId, NodeId } from '../../kernel/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
-import type { Job } from '../job.ts';
+import { isDuplicate, type Job } from '../job.ts';
 import type { JobLog } from '../job-log.ts';
 import type { JobMirror } from '../job-mirror.ts';
 
@@ -48,9 +48,9 @@ export class Duplicates implements Disposable {
   #compare(id: JobId): void {
     const { owner, log, mirror } = this.#deps;
     const own = log.liveJob(id);
-    if (own?.idempotencyKey === undefined || own.outcome?.reason === 'duplicate') return;
+    if (own?.idempotencyKey === undefined || isDuplicate(own)) return;
     const other = mirror.find(id)?.job;
-    if (other === undefined || other.outcome?.reason === 'duplicate' || other.owner > owner) return;
+    if (other === undefined || isDuplicate(other) || other.owner > owner) return;
     void this.#end(id, other.owner);
   }
 

@@ -2,6 +2,7 @@ import type { NodeId } from '../../kernel/ids.ts';
 import {
   CANCELLED,
   hasEnded,
+  isDuplicate,
   isUp,
   type Job,
   type JobChild,
@@ -20,9 +21,8 @@ const MAX_NAMED = 3;
 export function nextOfParent(job: Job): JobChange {
   const { state, desire, outcome, children = [] } = job;
   if (hasEnded(job)) return undefined;
-  // Another node's counts: the copies are that one's as well.
-  if (outcome?.reason === 'duplicate')
-    return { to: state === 'running' ? 'stopping' : 'cancelled', patch: { outcome } };
+  // Another node's counts, and what becomes of the copies is told there.
+  if (isDuplicate(job)) return { to: state === 'running' ? 'stopping' : 'cancelled', patch: { outcome } };
   if (!children.every(hasEnded)) {
     if (desire !== 'run') return state === 'running' ? { to: 'stopping' } : undefined;
     return children.some((child) => isUp(child) || hasEnded(child)) ? forward(state) : undefined;

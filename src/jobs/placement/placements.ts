@@ -3,7 +3,7 @@ import { jobIdOfKey, newJobId, type JobId, type NodeId } from '../../kernel/ids.
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import { JobError } from '../errors.ts';
-import { CANCELLED, type Job } from '../job.ts';
+import { CANCELLED, isDuplicate, type Job } from '../job.ts';
 import type { JobMirror, MirroredJob } from '../job-mirror.ts';
 import type { JobRequest } from '../spec.ts';
 import { refuseWhenFull, type Submitted } from '../submissions.ts';
@@ -134,7 +134,7 @@ export class Placements {
 
   #ownCounts(id: JobId): boolean {
     const own = this.#deps.jobs.find(id);
-    return own !== undefined && own.outcome?.reason !== 'duplicate';
+    return own !== undefined && !isDuplicate(own);
   }
 
   async #deduplicate(found: ClaimFound, request: PlacedRequest, signal: AbortSignal): Promise<Submitted> {

@@ -68,6 +68,8 @@ describe('an idempotency key', () => {
     await a.create(KEY);
     await a.harness.reach(ID, 'running');
     await a.jobs.remove(ID, { force: true });
+    // It has heard of none of that.
+    await cluster.restart('B');
     for (const placement of ['local', 'any', 'every', 'B'])
       await expect(a.create({ ...KEY, placement })).rejects.toMatchObject({
         code: 'idempotency_conflict',
