@@ -28,6 +28,7 @@ import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
 import type { LogRecord } from './peers/replication/log-record.ts';
 import { Replicator } from './peers/replication/replicator.ts';
+import { SILENT_MS } from './peers/replication/silence.ts';
 import { SYNC_PROTOCOL } from './peers/replication/sync-messages.ts';
 import { Ed25519Signing } from './peers/signing.ts';
 import { SqliteMirrorStore } from './store/sqlite-mirror-store.ts';
@@ -112,12 +113,10 @@ export class NodePeers implements AsyncDisposable {
       },
     });
     parts.use(network);
-    const reports = new FaultLog({
-      clock,
-      logger,
-      telemetry: deps.metrics,
-      onCopiedIdentity: (message) => deps.health.down(message),
-    });
+    const { nodeId } = identity;
+    const reports = parts.use(
+      new FaultLog({ clock, logger, telemetry: deps.metrics, nodeId, health: deps.health }),
+    );
     const replicator = parts.use(
       new Replicator(
         {
@@ -144,7 +143,10 @@ export class NodePeers implements AsyncDisposable {
       logger,
       onInvariantError: (error: InvariantError) => onFatal(error),
     });
-    const mirror = new MirroredJobs({ source: recordSource(replicator, mirrorStore, clock), clock });
+    const mirror = new MirroredJobs(
+      { silentMs: SILENT_MS },
+      { source: recordSource(replicator, mirrorStore, clock), clock },
+    );
     const maxWaitMs = config['limits.wait'];
     const jobs = new ClusterJobs({ own, owner: identity.nodeId, mirror, carrier: calls, clock, maxWaitMs });
     const placement = parts.use(

@@ -1,8 +1,8 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { NodeId } from '../kernel/ids.ts';
-import { LEASE_MS } from '../jobs/mirrored-jobs.ts';
 import { PeerError } from '../peers/errors.ts';
 import { decodeCard } from '../peers/node-card.ts';
+import { SILENT_MS } from '../peers/replication/silence.ts';
 import type { PeersView } from './ports.ts';
 import type { IdentityView, PeerView } from './wire.ts';
 
@@ -91,7 +91,7 @@ export class ClusterPeers implements PeersView {
   async forget(id: NodeId): Promise<boolean> {
     const outcome = this.#records.forget(id);
     if (outcome === 'still heard') {
-      const message = `node ${id} was heard less than ${LEASE_MS / 1000} s ago: stop it first`;
+      const message = `node ${id} was heard less than ${SILENT_MS / 1000} s ago: stop it first`;
       throw new PeerError('peer_alive', message, { details: { node: id } });
     }
     const hadAddress = this.#links.forget(id);
@@ -122,5 +122,5 @@ export class ClusterPeers implements PeersView {
 function statusOf(isConnected: boolean, ageMs: number): PeerView['status'] {
   if (isConnected) return 'connected';
   if (!Number.isFinite(ageMs)) return 'never';
-  return ageMs > LEASE_MS ? 'lost' : 'heard';
+  return ageMs > SILENT_MS ? 'lost' : 'heard';
 }

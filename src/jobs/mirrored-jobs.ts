@@ -32,8 +32,6 @@ export interface RecordSource {
   locate(key: string, signal: AbortSignal): Promise<void>;
 }
 
-/** An owner that was not heard for so long may be gone, ms: four beacons. */
-export const LEASE_MS = 20_000;
 /** How long the peers are given to say whether they know a job, ms. */
 const ASK_TIMEOUT_MS = 1_000;
 /** Different jobs that are asked for at once; one more is refused. */
@@ -43,9 +41,12 @@ const MAX_ASKED = 64;
 export class MirroredJobs implements JobMirror {
   readonly #source: RecordSource;
   readonly #clock: Clock;
+  readonly #silentMs: number;
   readonly #asking = new SingleFlight<JobId, void>();
 
-  constructor(deps: { source: RecordSource; clock: Clock }) {
+  /** `silentMs`: an owner that was not heard for longer may be gone. */
+  constructor(options: { silentMs: number }, deps: { source: RecordSource; clock: Clock }) {
+    this.#silentMs = options.silentMs;
     this.#source = deps.source;
     this.#clock = deps.clock;
   }
@@ -80,7 +81,7 @@ export class MirroredJobs implements JobMirror {
 
   observe(owner: NodeId): RemoteObservation {
     const ageMs = this.#source.ageMsOf(owner);
-    return { ageMs, isLost: ageMs > LEASE_MS };
+    return { ageMs, isLost: ageMs > this.#silentMs };
   }
 
   async ask(id: JobId, signal?: AbortSignal): Promise<MirroredJob | undefined> {

@@ -2,6 +2,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import type { PeerNetwork } from '../network.ts';
 import type { Mirror } from './mirror.ts';
+import { SILENT_MS } from './silence.ts';
 
 export interface AudienceDependencies {
   readonly network: PeerNetwork;
@@ -11,8 +12,6 @@ export interface AudienceDependencies {
 
 /** How old the count of those that are there may be, ms; whoever comes or goes meanwhile is counted at once. */
 const COUNT_MS = 1_000;
-/** Who was not heard for so long is not waited upon, ms. */
-const GONE_MS = 20_000;
 
 /**
  * Knows whether a message still has to be passed on. In a cluster in which everybody is connected with everybody, its writer has
@@ -47,7 +46,7 @@ export class Audience implements Disposable {
   #countOthers(nowMs: number): number {
     const { network, mirror } = this.#deps;
     const others = new Set<NodeId>(network.connected());
-    for (const { owner, heardAtMs } of mirror.owners()) if (nowMs - heardAtMs < GONE_MS) others.add(owner);
+    for (const { owner, heardAtMs } of mirror.owners()) if (nowMs - heardAtMs < SILENT_MS) others.add(owner);
     return others.size;
   }
 }

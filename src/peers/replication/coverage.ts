@@ -31,10 +31,6 @@ export class Coverage {
     // The nearest ones close a gap first.
     return new Coverage(upTo, beyond.slice(0, MAX_SPANS));
   }
-
-  has(seq: number): boolean {
-    return seq <= this.upTo || this.spans.some((span) => seq > span.from && seq <= span.to);
-  }
 }
 
 function merged(spans: readonly Span[]): Span[] {

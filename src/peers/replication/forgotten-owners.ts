@@ -4,7 +4,7 @@ import type { ForgottenMark } from './mirror-store.ts';
 import { MAX_FORGOTTEN, type Forgotten } from './sync-messages.ts';
 import { isNewer, type StatementPlace } from './statement.ts';
 
-/** How long it is remembered, and told to others, that an owner was given up: as long as what was removed, ms. */
+/** How long it is remembered over restarts that an owner was given up, ms. */
 const REMEMBERED_MS = 7 * 86_400_000;
 
 /**
@@ -30,19 +30,11 @@ export class ForgottenOwners {
     return [...this.#marks.values()];
   }
 
-  /** False when that much is known already. */
-  add(mark: Forgotten, nowMs: number): boolean {
-    const owner = this.#signing.nodeIdOf(mark.owner);
-    const known = this.#marks.get(owner);
-    if (known !== undefined && !isNewer(mark, known)) return false;
-    this.#marks.delete(owner);
-    this.#marks.set(owner, { ...mark, atMs: nowMs });
-    for (const oldest of this.#marks.keys()) {
-      if (this.#marks.size <= MAX_FORGOTTEN) break;
-      this.#marks.delete(oldest);
-    }
-    this.#save(this.all());
-    return true;
+  /** Written down at once. Gives back the owners of which that much was not known. */
+  add(marks: readonly Forgotten[], nowMs: number): NodeId[] {
+    const news = marks.flatMap((mark) => this.#add(mark, nowMs) ?? []);
+    if (news.length > 0) this.#save(this.all());
+    return news;
   }
 
   /** Whether a statement is of the time before its owner was given up. */
@@ -54,5 +46,19 @@ export class ForgottenOwners {
   /** The owner has returned. */
   release(owner: NodeId): void {
     if (this.#marks.delete(owner)) this.#save(this.all());
+  }
+
+  #add({ owner: publicKey, epoch, incarnation, tick }: Forgotten, nowMs: number): NodeId | undefined {
+    const mark = { owner: publicKey, epoch, incarnation, tick, atMs: nowMs };
+    const owner = this.#signing.nodeIdOf(publicKey);
+    const known = this.#marks.get(owner);
+    if (known !== undefined && !isNewer(mark, known)) return undefined;
+    this.#marks.delete(owner);
+    this.#marks.set(owner, mark);
+    for (const oldest of this.#marks.keys()) {
+      if (this.#marks.size <= MAX_FORGOTTEN) break;
+      this.#marks.delete(oldest);
+    }
+    return owner;
   }
 }

@@ -4,6 +4,9 @@ import type { Statement } from './statement.ts';
 /** So often must a life of a node speak that should have ended, before it counts as another node, not as an echo. */
 const ECHOES = 3;
 
+/** Most nodes of which one is remembered; those of which it matters speak again. */
+const MAX_WATCHED = 1024;
+
 /**
  * Finds two nodes that run with one identity, as happens when a data dir was copied: a node's lives follow each other, so that
  * what an earlier one says after a later one has begun is said by somebody else.
@@ -17,6 +20,7 @@ export class IdentityWatch {
     if (incarnation >= newest) return false;
     const known = this.#echoes.get(owner);
     if (known?.incarnation !== incarnation) {
+      if (this.#echoes.size >= MAX_WATCHED) this.#echoes.clear();
       this.#echoes.set(owner, { incarnation, tick, count: 0 });
       return false;
     }

@@ -39,7 +39,8 @@ interface PeerWork {
 export class Pulls implements AsyncDisposable {
   readonly #deps: PullsDependencies;
   readonly #work = new Map<NodeId, PeerWork>();
-  readonly #gaps = new Map<NodeId, { timer: Disposable; failures: number }>();
+  /** By owner: when its gap is looked at next. */
+  readonly #gaps = new Map<NodeId, Disposable>();
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #subscription: Disposable;
@@ -55,10 +56,12 @@ export class Pulls implements AsyncDisposable {
     for (const peer of deps.network.connected()) this.#onConnect(peer);
   }
 
-  /** Asks a peer soon; what is asked meanwhile is asked once. */
+  /** Asks a connected peer soon, after those that wait already; what is asked meanwhile is asked once. */
   ask(peer: NodeId, scope: PullScope): void {
-    if (this.#stopping.signal.aborted) return;
+    const { network } = this.#deps;
+    if (this.#stopping.signal.aborted || !network.connected().includes(peer)) return;
     const work = this.#work.get(peer) ?? { scope: undefined, isActive: false, failures: 0, retry: undefined };
+    if (work.scope === undefined) this.#work.delete(peer);
     work.scope = work.scope === 'all' ? 'all' : scope;
     this.#work.set(peer, work);
     this.#next();
@@ -81,13 +84,13 @@ export class Pulls implements AsyncDisposable {
       // Until it is closed: an answer may break off, and a peer may know no more than this node.
       this.noticeGap(owner, undefined, failures + 1);
     });
-    this.#gaps.set(owner, { timer, failures });
+    this.#gaps.set(owner, timer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();
     this.#roundTimer?.[Symbol.dispose]();
-    for (const { timer } of this.#gaps.values()) timer[Symbol.dispose]();
+    for (const timer of this.#gaps.values()) timer[Symbol.dispose]();
     for (const peer of [...this.#work.keys()]) this.#drop(peer);
     this.#gaps.clear();
     this.#stopping.abort(new Error('the node stops'));

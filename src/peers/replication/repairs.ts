@@ -55,7 +55,10 @@ export class Repairs {
   }
 
   checkAll(): void {
-    for (const { owner } of [...this.#deps.mirror.owners()]) this.check(owner);
+    const { mirror } = this.#deps;
+    for (const { owner } of [...mirror.owners()]) this.check(owner);
+    for (const owner of this.#distrusted.keys())
+      if (mirror.state(owner) === undefined) this.#distrusted.delete(owner);
   }
 
   fetchAnew(owner: NodeId): void {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { LinkedSignal } from '../../kernel/linked-signal.ts';
+import { abortable } from '../../kernel/single-flight.ts';
 import { PeerError } from '../errors.ts';
 import { publicKeyOf } from '../identity.ts';
 import type { GossipVerdict, PeerNetwork, PeerStream } from '../network.ts';
@@ -17,6 +18,7 @@ import { OwnPast } from './own-past.ts';
 import { Publisher } from './publisher.ts';
 import { Pulls, type PullScope } from './pulls.ts';
 import { Repairs } from './repairs.ts';
+import { SILENT_MS } from './silence.ts';
 import { isNewer, type SignedStatement, type Statement } from './statement.ts';
 import { request } from './sync-client.ts';
 import { decodeRequest, SYNC_PROTOCOL, type Forgotten, type PullRequest } from './sync-messages.ts';
@@ -60,8 +62,8 @@ export interface ReplicatorDependencies {
 
 /** So long a peer may take over one answer, ms. */
 const PULL_TIMEOUT_MS = 120_000;
-/** An owner that was not heard for so long can be given up, ms. */
-const SILENT_MS = 20_000;
+/** How long a peer may take to say what it asks for, ms. */
+const REQUEST_TIMEOUT_MS = 10_000;
 /** How often what is known of removals is looked through for what is old; and how soon again when there was much of it, ms. */
 const COMPACTION_MS = 600_000;
 const COMPACTION_PAUSE_MS = 50;
@@ -103,15 +105,7 @@ export class Replicator implements AsyncDisposable {
     const listeners = (): number => network.connected().length;
     this.#publisher = new Publisher({ log, voice: this.#voice, clock, publish, listeners });
     network.onGossip((message, from) => this.#judge(message, from));
-    network.handle(SYNC_PROTOCOL, (stream, from) => this.#serve(stream, from));
-    this.#pulls = new Pulls({
-      network,
-      clock,
-      random: deps.random ?? Math.random,
-      pull: (peer, scope, signal) => this.#pull(peer, scope, signal),
-      isBehind: (owner) => this.mirror.hasGap(owner),
-      onFailure: (peer, error) => this.#failed(peer, error),
-    });
+    network.handle(SYNC_PROTOCOL, (stream, from, signal) => this.#serve(stream, from, signal));
     this.#repairs = new Repairs({
       mirror: this.mirror,
       clock,
@@ -131,6 +125,15 @@ export class Replicator implements AsyncDisposable {
       onBegun: () => this.announce(),
     });
     this.#compaction = this.#compactAfter(COMPACTION_MS);
+    // Last: it asks at once those that are connected already.
+    this.#pulls = new Pulls({
+      network,
+      clock,
+      random: deps.random ?? Math.random,
+      pull: (peer, scope, signal) => this.#pull(peer, scope, signal),
+      isBehind: (owner) => this.mirror.hasGap(owner),
+      onFailure: (peer, error) => this.#failed(peer, error),
+    });
   }
 
   /** Tells at once what the node tells of itself. */
@@ -150,7 +153,7 @@ export class Replicator implements AsyncDisposable {
     const state = this.mirror.state(owner);
     if (state === undefined) return 'unknown';
     if (!this.#isSilent(owner)) return 'still heard';
-    this.#giveUp(state.newest);
+    this.#giveUp([state.newest]);
     for (const peer of this.#deps.network.connected()) this.#pulls.ask(peer, 'all');
     return 'forgotten';
   }
@@ -222,15 +225,20 @@ export class Replicator implements AsyncDisposable {
     return this.#options.isAllowed(owner) && !this.#forgotten.covers(owner, statement);
   }
 
-  async #serve(stream: PeerStream, from: NodeId): Promise<void> {
+  async #serve(stream: PeerStream, from: NodeId, signal: AbortSignal): Promise<void> {
     try {
-      const bytes = await stream.read();
+      const bytes = await this.#requestOf(stream, signal);
       if (bytes !== undefined) await this.#answer(bytes, stream, from);
     } catch (error) {
       if (error instanceof PeerError && error.code === 'peer_violation')
         this.#deps.reports.onViolation(from, error);
       throw error;
     }
+  }
+
+  async #requestOf(stream: PeerStream, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    using limited = new LinkedSignal([signal], { clock: this.#deps.clock, limitMs: REQUEST_TIMEOUT_MS });
+    return await abortable(stream.read(), limited.signal);
   }
 
   async #answer(bytes: Uint8Array, stream: PeerStream, from: NodeId): Promise<void> {
@@ -242,7 +250,7 @@ export class Replicator implements AsyncDisposable {
     if (asked.isInDoubt) this.#past.doubt(asked.evidence);
     // What is said from here on is said in the new epoch.
     await this.#past.settled();
-    for (const mark of asked.forgotten) this.#heedForgotten(mark, from);
+    this.#heedForgotten(asked.forgotten, from);
     await servePull({ request: asked, from }, stream, deps);
   }
 
@@ -253,14 +261,22 @@ export class Replicator implements AsyncDisposable {
     if (this.#watch.isCopy(owner, statement, newest)) this.#deps.reports.onCopiedIdentity(owner);
   }
 
-  /** A member is believed that an owner will not return, unless it is here. */
-  #heedForgotten(mark: Forgotten, from: NodeId): void {
+  /**
+   * A member is believed that an owner will not return, unless it is here, or has been since; but for no more than was heard of it
+   * here: it may come back with anything later.
+   */
+  #heedForgotten(marks: readonly Forgotten[], from: NodeId): void {
     const { signing, network } = this.#deps;
-    const owner = signing.nodeIdOf(mark.owner);
-    if (owner === network.nodeId || owner === from || !this.#isSilent(owner)) return;
-    // The last that an owner said may have come here and nowhere else.
-    const newest = this.mirror.state(owner)?.newest;
-    this.#giveUp(newest !== undefined && isNewer(newest, mark) ? newest : mark);
+    const heeded = marks.flatMap((mark) => {
+      const owner = signing.nodeIdOf(mark.owner);
+      const newest = this.mirror.state(owner)?.newest;
+      if (newest === undefined || owner === network.nodeId || owner === from || !this.#isSilent(owner))
+        return [];
+      const hasReturned = newest.epoch > mark.epoch || newest.incarnation > mark.incarnation;
+      if (hasReturned) return [];
+      return [isNewer(mark, newest) ? newest : mark];
+    });
+    this.#giveUp(heeded);
   }
 
   #isSilent(owner: NodeId): boolean {
@@ -270,10 +286,12 @@ export class Replicator implements AsyncDisposable {
     return clock.monotonicMs() - heardAtMs >= SILENT_MS;
   }
 
-  #giveUp({ owner, epoch, incarnation, tick }: Forgotten): void {
-    const mark = { owner, epoch, incarnation, tick };
-    if (!this.#forgotten.add(mark, this.#deps.clock.wallMs())) return;
-    this.mirror.forget(this.#deps.signing.nodeIdOf(mark.owner));
+  #giveUp(marks: readonly Forgotten[]): void {
+    const news = this.#forgotten.add(marks, this.#deps.clock.wallMs());
+    for (const owner of news) {
+      this.mirror.forget(owner);
+      this.#watch.forget(owner);
+    }
   }
 
   async #pull(peer: NodeId, scope: PullScope, signal: AbortSignal): Promise<void> {
@@ -326,7 +344,7 @@ export class Replicator implements AsyncDisposable {
     const isWanted = (owner: NodeId, statement: Statement): boolean => this.#isWanted(owner, statement);
     const onOwn = (statement: Statement, signed: SignedStatement, ageMs: number): void =>
       this.#past.hear(statement, signed, ageMs);
-    const deps = { network, mirror: this.mirror, signing, inspect, isWanted, onOwn };
+    const deps = { network, mirror: this.mirror, signing, clock, inspect, isWanted, onOwn };
     return await request(peer, message, limited.signal, deps);
   }
 

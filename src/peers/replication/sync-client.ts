@@ -1,6 +1,8 @@
+import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { PeerError } from '../errors.ts';
-import type { PeerNetwork, PeerStream } from '../network.ts';
+import type { PeerNetwork } from '../network.ts';
+import { SilenceWatch } from '../silence-watch.ts';
 import type { Signing } from '../signing.ts';
 import { proveAll, requireSigned, type Batch } from './batch.ts';
 import { decodeRecord, type LogRecord } from './log-record.ts';
@@ -17,7 +19,11 @@ import {
   type SyncRequest,
 } from './sync-messages.ts';
 
+/** A peer that sends nothing for so long has its turn again later, ms: others wait. */
+const MAX_SILENCE_MS = 10_000;
+
 export interface SyncClientDependencies {
+  readonly clock: Clock;
   readonly network: PeerNetwork;
   readonly mirror: Mirror;
   readonly signing: Signing;
@@ -70,10 +76,11 @@ export async function request(
   const stream = await deps.network.open(peer, SYNC_PROTOCOL, signal);
   const onAbort = (): void => stream.abort(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });
+  using watch = new SilenceWatch(deps.clock, MAX_SILENCE_MS, () => stream.abort(brokenOff('it is silent')));
   try {
-    await stream.write(encodeRequest(message));
-    await stream.end();
-    return await new Answer(peer, message, deps).read(stream);
+    await watch.during(stream.write(encodeRequest(message)));
+    await watch.during(stream.end());
+    return await new Answer(peer, message, deps).read(() => watch.during(stream.read()));
   } catch (error) {
     stream.abort(error as Error);
     signal.throwIfAborted();
@@ -81,6 +88,10 @@ export async function request(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+function brokenOff(why: string): PeerError {
+  return new PeerError('peer_unreachable', `the answer broke off: ${why}`, { retryable: true });
 }
 
 /** One answer while it is read. */
@@ -105,11 +116,10 @@ class Answer {
     this.#deps = deps;
   }
 
-  async read(stream: PeerStream): Promise<number> {
+  async read(next: () => Promise<Uint8Array | undefined>): Promise<number> {
     for (;;) {
-      const bytes = await stream.read();
-      if (bytes === undefined)
-        throw new PeerError('peer_unreachable', 'the answer broke off', { retryable: true });
+      const bytes = await next();
+      if (bytes === undefined) throw brokenOff('it has ended');
       const frame = decodeFrame(bytes);
       if (frame.kind === 'done') break;
       this.#take(frame);
