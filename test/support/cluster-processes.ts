@@ -192,9 +192,8 @@ export async function listJobs(port: number, query: ListQuery = {}): Promise<Job
   }
 }
 
-/** What must be the same on every node. */
+/** What must be the same on every node, of a job of one owner. */
 const SHARED_FACTS = [
-  'owner',
   'status',
   'attempt',
   'name',
@@ -215,7 +214,9 @@ function factsOf(job: JobView | undefined, isAbridged: boolean): string {
 
 type Picture = ReadonlyMap<string, JobView>;
 
-const pictureOf = (jobs: readonly JobView[]): Picture => new Map(jobs.map((job) => [job.job_id, job]));
+/** A key that was used on both sides of a split has given one job to each of two owners. */
+const pictureOf = (jobs: readonly JobView[]): Picture =>
+  new Map(jobs.map((job) => [`${job.job_id} of ${job.owner}`, job]));
 
 /**
  * What the pictures of these nodes differ in, one line each: of jobs whose owner is among them, from what the owner itself

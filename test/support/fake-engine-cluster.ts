@@ -30,18 +30,19 @@ export class FakeEngineCluster implements AsyncDisposable {
     await using parts = new AsyncDisposableStack();
     bundle ??= DaemonBundle.make();
     const { program } = await bundle;
-    const driver = new FakeDriver({ latencyMs: 2 });
-    driver.addImage('test');
-    const engine = parts.use(await EngineServer.start(driver));
+    const { driver, env } = await startEngine(parts);
     const settings = { queue_size: 10_000, worker_count: 4, reconcile_interval: '2s', reap_grace: '1s' };
-    const cluster = parts.use(
-      new ProcessCluster({ program, env: { CM_TEST_ENGINE: engine.socketPath }, settings }),
-    );
+    const cluster = parts.use(new ProcessCluster({ program, env, settings }));
     return new FakeEngineCluster(driver, cluster, parts.move());
   }
 
   start(count: number, options?: MemberOptions): Promise<Member[]> {
     return this.cluster.start(count, options);
+  }
+
+  /** Another engine, for a member that is added with its `env`. What is counted here are the containers of the first. */
+  addEngine(): Promise<ServedEngine> {
+    return startEngine(this.#parts);
   }
 
   /** How many containers were made for a job, by any node. */
@@ -66,6 +67,19 @@ export class FakeEngineCluster implements AsyncDisposable {
     }
     return counts;
   }
+}
+
+/** An engine, and what a node is to be told of it. */
+export interface ServedEngine {
+  readonly driver: FakeDriver;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function startEngine(parts: AsyncDisposableStack): Promise<ServedEngine> {
+  const driver = new FakeDriver({ latencyMs: 2 });
+  driver.addImage('test');
+  const { socketPath } = parts.use(await EngineServer.start(driver));
+  return { driver, env: { CM_TEST_ENGINE: socketPath } };
 }
 
 export async function create(member: Member, params: CreateParams = SHORT_JOB): Promise<string> {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { JobView } from '../../../src/api/wire.ts';
 import {
   listJobs,
   type Member,
@@ -7,8 +8,9 @@ import {
   untilEqual,
   untilRecovered,
 } from '../../support/cluster-processes.ts';
-import { create, FakeEngineCluster } from '../../support/fake-engine-cluster.ts';
+import { create, FakeEngineCluster, LONG_JOB, type ServedEngine } from '../../support/fake-engine-cluster.ts';
 import { boundMs, figure, IS_FULL } from '../../support/figure.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { type Cut, type NetSpace, NetSpaces } from '../support/net-space.ts';
 import { seededRandom } from '../support/seed.ts';
 import { OrderWatch } from './order-watch.ts';
@@ -26,6 +28,7 @@ const CUTS: readonly Cut[] = ['silent', 'deaf', 'mute', 'refused', 'unplugged'];
 const DEAD_AFTER_MS = 22_000;
 
 let engine: FakeEngineCluster;
+let own: ServedEngine[];
 let spaces: NetSpaces;
 let cleanUp: AsyncDisposableStack;
 beforeEach(async () => {
@@ -38,13 +41,16 @@ interface Placed {
   readonly space: NetSpace;
 }
 
-/** Nodes that share no network but the switch. */
-async function start(count: number): Promise<Placed[]> {
+/** Nodes that share no network but the switch; the first ones with engines of their own, where these are given. */
+async function start(count: number, engineCount = 0): Promise<Placed[]> {
   spaces = cleanUp.use(new NetSpaces(count));
   engine = cleanUp.use(await FakeEngineCluster.make());
+  own = [];
+  for (let made = 0; made < engineCount; made += 1) own.push(await engine.addEngine());
   const placed: Placed[] = [];
   for (const space of spaces.spaces) {
-    const member = await engine.cluster.add({ host: space.address, launcher: space.launcher });
+    const { env = {} } = own[placed.length] ?? {};
+    const member = await engine.cluster.add({ host: space.address, launcher: space.launcher, env });
     await space.openDoor(member.home.port);
     placed.push({ member, space });
   }
@@ -85,6 +91,66 @@ describe('a node that is cut off', () => {
     figure(60_000, 180_000),
   );
 });
+
+/** RELIABILITY G6: what may be old says so after this, ms. */
+const LOST_WITHIN_MS = 25_000;
+
+test('both sides of a cut say what may be old, and of a key that was used on both one container is left', async () => {
+  // A container's name follows from the job: on one engine for both there could be no second.
+  const placed = await start(3, 2);
+  const members = membersOf(placed);
+  const [one, two, three] = members as [Member, Member, Member];
+  await createOnEach(placed, 5);
+  await untilEqual(members, EQUAL_AT_WORST_MS);
+  placed[0]?.space.cut('silent');
+  const cutMs = performance.now();
+  const request = { ...LONG_JOB, idempotency_key: 'both sides' };
+  const created = await Promise.all(
+    [one, two].map((member) => member.rpc('ContainerService.Create', request)),
+  );
+  const [job_id = ''] = created.map((job) => job.job_id);
+  expect(created).toMatchObject([
+    { job_id, owner: one.id },
+    { job_id, owner: two.id },
+  ]);
+  // Exactly those of whoever is on the other side.
+  const views = [
+    [one, [two.id, three.id]],
+    [two, [one.id]],
+    [three, [one.id]],
+  ] as const;
+  await waitFor('all that may be old to be shown as lost', LOST_WITHIN_MS * 2, async () => {
+    const areShown = views.map(async ([member, away]) => {
+      const jobs = await listJobs(member.home.port, { all_nodes: true });
+      return jobs.every(({ owner, lost }) => (lost === true) === away.some((id) => id === owner));
+    });
+    return (await Promise.all(areShown)).every(Boolean);
+  });
+  expect(performance.now() - cutMs).toBeLessThan(LOST_WITHIN_MS);
+  for (const member of [one, two])
+    await member.rpc('JobService.Wait', { job_id, until: 'running', timeout_ms: EQUAL_AT_WORST_MS });
+  placed[0]?.space.heal();
+  printRecovery('a key on both sides', await untilRecovered(members, EQUAL_AT_WORST_MS));
+  const [keeper, other] = one.id < two.id ? [one, two] : [two, one];
+  const ownOf = async (member: Member): Promise<JobView | undefined> =>
+    (await listJobs(member.home.port)).find((job) => job.job_id === job_id);
+  await waitFor('the other to be stopped', EQUAL_AT_WORST_MS, async () => {
+    const job = await ownOf(other);
+    return job?.status === 'cancelled' && job.duplicate_of === keeper.id;
+  });
+  expect(await ownOf(keeper)).toMatchObject({ status: 'running' });
+  const states = own.map(({ driver }) =>
+    [...driver.instances.values()]
+      .filter(({ labels }) => labels['container-manager.job'] === job_id)
+      .map(({ state }) => state),
+  );
+  const [kept, stopped] = keeper === one ? states : states.toReversed();
+  expect(kept).toEqual(['running']);
+  expect(stopped).not.toContain('running');
+  for (const member of members)
+    expect(await member.rpc('ContainerService.Status', { job_id })).toMatchObject({ status: 'running' });
+  await untilSettled(members);
+}, 150_000);
 
 test.each(
   IS_FULL
