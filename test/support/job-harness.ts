@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import type { InstanceId, JobId, NodeId } from '../../src/kernel/ids.ts';
 import { SecretBox } from '../../src/kernel/secret-box.ts';
 import type { JobContext } from '../../src/jobs/context.ts';
@@ -67,6 +67,7 @@ export interface HarnessOptions {
   readonly cluster?: string;
   readonly owner?: NodeId;
   readonly onFatal?: (error: StoreError) => void;
+  readonly clock?: Clock;
 }
 
 /** A node's jobs without the node: a real store in a directory of its own, and a fake engine unless one is given. */
@@ -88,19 +89,20 @@ export class JobHarness implements AsyncDisposable {
     const managerOptions = { ...TEST_OPTIONS, ...options.options };
     const owner = options.owner ?? ('12D3KooWTest' as NodeId);
     this.owner = owner;
+    const clock = options.clock ?? systemClock;
     const box = new SecretBox(Buffer.alloc(32, 7));
     const onFatal = options.onFatal ?? raise;
     this.store = new SqliteJobStore({ directory: this.directory, box, onFatal });
     this.log = new JobLog(
       { owner, expiryOf: (job) => expiryOf(job, managerOptions.retention) },
-      { store: this.store, clock: systemClock },
+      { store: this.store, clock },
     );
-    this.gate = new EngineGate({ driver: this.driver, clock: systemClock });
+    this.gate = new EngineGate({ driver: this.driver, clock });
     const context: JobContext = {
       driver: this.driver,
       gate: this.gate,
       log: this.log,
-      clock: systemClock,
+      clock,
       logger: SILENT_LOGGER,
       telemetry: NO_TELEMETRY,
       box,

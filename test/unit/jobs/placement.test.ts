@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { CarriedCallError, decodeRequest, encodeRequest } from '../../../src/jobs/carried/requests.ts';
 import { hasEnded } from '../../../src/jobs/job.ts';
 import { jobSpecSchema } from '../../../src/jobs/spec.ts';
-import { systemClock, type Clock } from '../../../src/kernel/clock.ts';
 import type { JobId, NodeId } from '../../../src/kernel/ids.ts';
+import { HURRIED_CLOCK } from '../../support/hurried-clock.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { PlacementCluster, type Fate } from '../../support/placement-cluster.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
@@ -13,12 +13,6 @@ import { anySpec } from './arbitrary-job.ts';
 
 const THREE = ['A', 'B', 'C'];
 const LONG = 60_000;
-
-/** Every pause is a tenth of what it is. */
-const HURRIED: Clock = {
-  ...systemClock,
-  after: (delayMs, action) => systemClock.after(delayMs / 10, action),
-};
 
 function until(what: string, condition: () => boolean): Promise<number> {
   return waitFor(what, PATIENCE.timeout, condition);
@@ -299,7 +293,7 @@ describe('a lost message', () => {
     const refusals = fc.array(fc.boolean(), { maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(fates, refusals, fc.boolean(), async (planned, cordons, dies) => {
-        await using cluster = new PlacementCluster(HURRIED);
+        await using cluster = new PlacementCluster(HURRIED_CLOCK);
         for (const name of THREE) await cluster.add(name);
         cluster.node('A').harness.jobs.setCordoned(true);
         const fate = [...planned];

@@ -6,6 +6,7 @@ import type { InstanceId, JobId } from '../../../src/kernel/ids.ts';
 import { markOf } from '../../../src/jobs/instance-labels.ts';
 import { hasEnded, JOB_STATES, type JobEvent, type JobState } from '../../../src/jobs/job.ts';
 import type { FakeDriver } from '../../support/fake-driver.ts';
+import { HURRIED_CLOCK } from '../../support/hurried-clock.ts';
 import { fakeEngine, JobHarness, type HarnessOptions } from '../../support/job-harness.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
@@ -17,6 +18,7 @@ const SETTLED_WITHIN_MS = 60_000;
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
 
 const OPTIONS: HarnessOptions = {
+  clock: HURRIED_CLOCK,
   options: { workerCount: 3, queueSize: 20, reapGraceMs: 20, reconcileIntervalMs: 10 },
   defaults: { retryBackoffMs: 1, stopTimeoutMs: 5 },
 };
