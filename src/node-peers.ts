@@ -7,26 +7,24 @@ import { JobFeed } from './jobs/job-feed.ts';
 import type { JobLog } from './jobs/job-log.ts';
 import type { JobManager } from './jobs/job-manager.ts';
 import type { JobStore } from './jobs/job-store.ts';
-import { MirroredJobs, type RecordSource } from './jobs/mirrored-jobs.ts';
-import { facetsOf, readRecord } from './jobs/record-reader.ts';
+import { MirroredJobs } from './jobs/mirrored-jobs.ts';
+import { facetsOf } from './jobs/record-reader.ts';
 import { JobPlacement } from './jobs/placement/job-placement.ts';
 import type { OutboxStore } from './jobs/placement/outbox-store.ts';
-import { RecordError } from './jobs/record.ts';
 import { carriedCallHandler } from './jobs/serve-calls.ts';
 import type { RuntimeDriver } from './runtime/driver.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 import type { Clock } from './kernel/clock.ts';
-import { messageOf, type InvariantError } from './kernel/errors.ts';
+import type { InvariantError } from './kernel/errors.ts';
 import type { NodeId } from './kernel/ids.ts';
+import { inspectRecord, recordSource } from './node-records.ts';
 import { writeAddressFile } from './peers/address-file.ts';
 import { PeerCalls } from './peers/calls.ts';
-import { PeerError } from './peers/errors.ts';
 import { FilePeerBook } from './peers/file-peer-book.ts';
 import type { Identity } from './peers/identity.ts';
 import type { Membership } from './peers/membership.ts';
 import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
-import type { LogRecord } from './peers/replication/log-record.ts';
 import { Replicator } from './peers/replication/replicator.ts';
 import { SILENT_MS } from './peers/replication/silence.ts';
 import { SYNC_PROTOCOL } from './peers/replication/sync-messages.ts';
@@ -132,7 +130,7 @@ export class NodePeers implements AsyncDisposable {
           signing: new Ed25519Signing(identity),
           clock,
           reports,
-          inspect,
+          inspect: inspectRecord,
         },
       ),
     );
@@ -143,9 +141,10 @@ export class NodePeers implements AsyncDisposable {
       logger,
       onInvariantError: (error: InvariantError) => onFatal(error),
     });
+    const locate = (key: string, signal: AbortSignal): Promise<void> => replicator.locate(key, signal);
     const mirror = new MirroredJobs(
       { silentMs: SILENT_MS },
-      { source: recordSource(replicator, mirrorStore, clock), clock },
+      { source: recordSource({ mirror: replicator.mirror, store: mirrorStore, locate, clock }), clock },
     );
     const maxWaitMs = config['limits.wait'];
     const jobs = new ClusterJobs({ own, owner: identity.nodeId, mirror, carrier: calls, clock, maxWaitMs });
@@ -218,33 +217,5 @@ function networkOptions({ config, identity, membership, version }: NodePeersOpti
     maxConnections: config['peers.max_connections'],
     protocol: SYNC_PROTOCOL,
     agent: `container-manager/${version}`,
-  };
-}
-
-/** Throws for a record that no node writes. One of a newer version is kept, for a newer version of this node to read. */
-function inspect({ body }: LogRecord): void {
-  if (body === undefined) return;
-  try {
-    readRecord(body);
-  } catch (error) {
-    if (error instanceof RecordError && error.code === 'record_version') return;
-    throw new PeerError('peer_violation', `malformed job record: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function recordSource(replicator: Replicator, store: SqliteMirrorStore, clock: Clock): RecordSource {
-  return {
-    recordsOf: (key) => store.recordsOf(key),
-    list: (query) => store.list(query),
-    ageMsOf: (owner) => {
-      const heardAtMs = replicator.mirror.state(owner)?.heardAtMs ?? Number.NEGATIVE_INFINITY;
-      return Math.max(0, Math.round(clock.monotonicMs() - heardAtMs));
-    },
-    subscribe: (listener) =>
-      replicator.mirror.subscribe((owner, { key, seq, body }) => {
-        const epoch = replicator.mirror.state(owner)?.epoch ?? 0;
-        listener({ owner, key, epoch, seq, body });
-      }),
-    locate: (key, signal) => replicator.locate(key, signal),
   };
 }
