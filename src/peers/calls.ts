@@ -53,7 +53,6 @@ export interface CallOptions {
 /** Asks other nodes to do something, and does what they ask. What is asked is not known here. */
 export class PeerCalls {
   readonly #deps: PeerCallsDependencies;
-  #handler: CallHandler | undefined;
   readonly #served = new CallPlaces();
   readonly #made = new CallPlaces();
 
@@ -117,13 +116,10 @@ export class PeerCalls {
     }
   }
 
-  /** Answers calls with `handler` from now on, also in the place of another one. */
+  /** Answers calls with `handler` from now on. Once. */
   serve(handler: CallHandler): void {
-    const isFirst = this.#handler === undefined;
-    this.#handler = handler;
-    if (!isFirst) return;
     this.#deps.network.handle(CALL_PROTOCOL, (stream, from, signal) =>
-      this.#answer(this.#handler ?? handler, stream, from, signal),
+      this.#answer(handler, stream, from, signal),
     );
   }
 
