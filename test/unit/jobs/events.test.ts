@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Job, JobEvent } from '../../../src/jobs/job.ts';
+import { HURRIED_CLOCK } from '../../support/hurried-clock.ts';
 import { JobHarness } from '../../support/job-harness.ts';
 
 async function take(events: AsyncIterable<JobEvent>, count: number): Promise<JobEvent[]> {
@@ -87,6 +88,7 @@ describe('retention', () => {
     { timeout: 60_000 },
     async () => {
       await using harness = await JobHarness.start({
+        clock: HURRIED_CLOCK,
         options: { retention: { keepCount: 2, keepMs: 3_600_000, tombstoneMs: 1 } },
       });
       const short = await harness.create({ arguments: ['exit', '0'], ttl_after_finished: 0 });
