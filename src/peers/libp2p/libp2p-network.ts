@@ -24,7 +24,7 @@ import { ping } from './ping.ts';
 import { Redialer } from './redialer.ts';
 import { Refusals, type RefusalReason } from './refusals.ts';
 import { Streams, type StreamHandler } from './streams.ts';
-import { refusalOf, type UpgradeWatch } from './watched-upgrades.ts';
+import { UpgradeRecord } from './upgrade-record.ts';
 
 /** Counts what happens. */
 export interface PeerNetworkTelemetry {
@@ -68,20 +68,16 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   readonly #deps: PeerNetworkDependencies;
   readonly #gate: PeerGate;
   readonly #members: Members;
-  readonly #refusals: Refusals;
+  readonly #upgrades: UpgradeRecord;
   readonly #redialer: Redialer;
   readonly #streams: Streams;
   readonly #pings = new SingleFlight<NodeId, number>();
   /** What runs beside the host. */
   readonly #parts = new DisposableStack();
   readonly #listeners = new Set<(peer: NodeId, isConnected: boolean) => void>();
-  /** Addresses of those that have proved to hold the key, while their connection is being made. */
-  readonly #reached = new Set<string>();
   #host!: Host;
   #gossip!: Gossip;
   #introductions: Introductions | undefined;
-  #port = 0;
-  #listenError: Error | undefined;
   #stopped: Promise<void> | undefined;
 
   private constructor(options: PeerNetworkOptions, deps: PeerNetworkDependencies) {
@@ -89,10 +85,14 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     this.#options = options;
     this.#deps = deps;
     const { clock, logger, telemetry } = deps;
-    this.#refusals = new Refusals({ clock, logger, count: (reason) => telemetry.refused(reason) });
+    const refusals = new Refusals({ clock, logger, count: (reason) => telemetry.refused(reason) });
+    this.#upgrades = new UpgradeRecord((reason, address, facts) => {
+      // What fails while the node goes was refused by nobody.
+      if (this.#stopped === undefined) refusals.refused(reason, address, facts);
+    });
     this.#members = new Members({
       clock,
-      refusals: this.#refusals,
+      refusals,
       isSpoken: (protocols) => protocols.some((id) => majorOf(id) === majorOf(options.protocol.id)),
       onAdmitted: (peer, identity) => this.#onAdmitted(peer, identity),
       onChange: (peer, isConnected) => this.#onChange(peer, isConnected),
@@ -105,7 +105,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     });
     this.#gate = new PeerGate(options.allow, {
       nodeId: this.nodeId,
-      refusals: this.#refusals,
+      refusals,
       connectionsOf: (peer) => this.#members.openConnectionsOf(peer),
       ageMs: (connection) => this.#members.ageMs(connection),
       onFoundAgain: (peer, address) => dialer.foundAgain(peer, address),
@@ -176,7 +176,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
 
   /** The port that is listened on. */
   get port(): number {
-    return this.#port;
+    return this.#upgrades.port;
   }
 
   peers(): readonly ConnectedPeer[] {
@@ -230,7 +230,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       topic,
       listen: [await listenMultiaddr(listenAddress, port)],
       gater: this.#gate.gater,
-      watch: this.#upgradeWatch(),
+      watch: this.#upgrades,
       onFound: mdns ? (found) => this.#onFound(found) : undefined,
     });
     this.#gossip = new Gossip(this.#host.services.gossip, {
@@ -261,7 +261,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     try {
       await this.#host.start();
     } catch (error) {
-      const cause = this.#listenError ?? (error as Error);
+      const cause = this.#upgrades.listenError ?? (error as Error);
       const { listenAddress, port } = this.#options;
       throw Object.assign(
         new Error(`cannot listen on p2p port ${port} of ${listenAddress}: ${cause.message}`, { cause }),
@@ -270,22 +270,6 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
         },
       );
     }
-  }
-
-  #upgradeWatch(): UpgradeWatch {
-    return {
-      onReached: (address) => void this.#reached.add(address),
-      onFailed: (address, error) => {
-        const reason = refusalOf(error, this.#reached.has(address));
-        if (reason !== undefined && this.#stopped === undefined)
-          this.#refusals.refused(reason, address, { detail: messageOf(error) });
-      },
-      onEnded: (address) => void this.#reached.delete(address),
-      onListening: ([address]) => {
-        this.#port = Number(/\/tcp\/(\d{1,5})/.exec(String(address))?.[1] ?? 0);
-      },
-      onListenError: (error) => (this.#listenError ??= error),
-    };
   }
 
   #watchConnections(): Disposable {

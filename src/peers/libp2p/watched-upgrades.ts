@@ -18,13 +18,13 @@ import type { RefusalReason } from './refusals.ts';
 
 export interface UpgradeWatch {
   /** The other side held our private network's key. */
-  readonly onReached: (address: string) => void;
+  onReached(address: string): void;
   /** A connection came to nothing. */
-  readonly onFailed: (address: string, error: Error) => void;
+  onFailed(address: string, error: Error): void;
   /** It is made, or has failed. */
-  readonly onEnded: (address: string) => void;
-  readonly onListening: (addresses: readonly Multiaddr[]) => void;
-  readonly onListenError: (error: Error) => void;
+  onEnded(address: string): void;
+  onListening(addresses: readonly Multiaddr[]): void;
+  onListenError(error: Error): void;
 }
 
 /** libp2p tells nobody why a connection did not come about: what it is made of is watched from outside. */
