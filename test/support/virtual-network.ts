@@ -42,6 +42,7 @@ export class VirtualNetwork {
   readonly #fanOut: number;
   readonly #nodes = new Map<NodeId, VirtualNode>();
   #isCut: (a: NodeId, b: NodeId) => boolean = () => false;
+  #isMute: (from: NodeId, to: NodeId) => boolean = () => false;
 
   constructor({ clock, random, fanOut = 4 }: VirtualNetworkOptions) {
     this.clock = clock;
@@ -66,6 +67,15 @@ export class VirtualNetwork {
   cut(isCut: (a: NodeId, b: NodeId) => boolean): void {
     this.#isCut = isCut;
     this.#relink();
+  }
+
+  /** From now on nothing that is said gets there one way, of which `isMute` is true; the other way it does, and answers come back. */
+  mute(isMute: (from: NodeId, to: NodeId) => boolean): void {
+    this.#isMute = isMute;
+  }
+
+  isMute(from: NodeId, to: NodeId): boolean {
+    return this.#isMute(from, to);
   }
 
   node(nodeId: NodeId): VirtualNode | undefined {
@@ -162,7 +172,8 @@ export class VirtualNode implements PeerNetwork {
     signal.throwIfAborted();
     const other = this.#network.node(peer);
     const answer = other === undefined ? undefined : other.#handlers.get(protocol.id);
-    if (!this.#peers.has(peer) || other === undefined || answer === undefined)
+    const isReached = this.#peers.has(peer) && !this.#network.isMute(this.nodeId, peer);
+    if (!isReached || other === undefined || answer === undefined)
       throw new PeerError('peer_unreachable', `${peer} is not connected`, { retryable: true });
     const [ours, theirs] = VirtualStream.pair(this.#network, protocol.maxFrameBytes);
     this.#keep(peer, ours);
@@ -195,7 +206,8 @@ export class VirtualNode implements PeerNetwork {
   #pass(message: Uint8Array, peer: NodeId): void {
     this.#network.send(message.length, () => {
       const other = this.#network.node(peer);
-      if (this.#peers.has(peer) && other !== undefined) other.#hear(message, this.nodeId);
+      const isHeard = this.#peers.has(peer) && !this.#network.isMute(this.nodeId, peer);
+      if (isHeard && other !== undefined) other.#hear(message, this.nodeId);
     });
   }
 

@@ -85,7 +85,7 @@ export class OwnPast {
       if (isOfNow || !mayGoAbove) onCopied();
       if (!mayGoAbove) return;
       this.#goAbove(statement);
-    } else if (isOfNow && watch.isCopy(nodeId, statement, voice.incarnation)) return onCopied();
+    } else if (isOfNow && watch.isCopy(nodeId, statement, voice)) return onCopied();
     // What a life before has said, this one must have begun with.
     const isLost =
       statement.epoch > log.epoch || (statement.epoch === log.epoch && statement.head > this.#headAtStart);

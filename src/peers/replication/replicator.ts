@@ -255,8 +255,8 @@ export class Replicator implements AsyncDisposable {
   }
 
   #watchForCopy(owner: NodeId, statement: Statement, signed: SignedStatement): void {
-    const newest = this.mirror.state(owner)?.newest.incarnation ?? 0;
-    if (statement.incarnation >= newest) return;
+    const newest = this.mirror.state(owner)?.newest;
+    if (newest === undefined || statement.incarnation >= newest.incarnation) return;
     requireSigned(statement, signed, this.#deps.signing);
     if (this.#watch.isCopy(owner, statement, newest)) this.#deps.reports.onCopiedIdentity(owner);
   }

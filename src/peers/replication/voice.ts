@@ -42,6 +42,11 @@ export class Voice implements Disposable {
     return this.#incarnation;
   }
 
+  /** Of the last statement. */
+  get tick(): number {
+    return this.#tick;
+  }
+
   /** Goes on as a later life, so that what was signed in those before is older than what is said from now on. */
   beginLife(incarnation: number): void {
     this.#incarnation = incarnation;
