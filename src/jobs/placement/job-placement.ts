@@ -86,8 +86,9 @@ export class JobPlacement implements AsyncDisposable {
   }
 
   /** Gives up what is on its way to a node that will not return. Resolves when that is durable. */
-  forget(node: NodeId): Promise<void> {
-    return this.#outbox.forget(node);
+  async forget(node: NodeId): Promise<void> {
+    this.#parents.forget(node);
+    await this.#outbox.forget(node);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -87,6 +87,12 @@ export class Parents implements Disposable {
     return jobs.place({ id, ...request, children });
   }
 
+  /** A node will not return, and nobody will hear what became of its copies. */
+  forget(node: NodeId): void {
+    for (const copy of this.#copies.values())
+      if (copy.node === node) this.#change(copy.parent, node, { isDelivered: true, state: 'cancelled' });
+  }
+
   /** After each commit. */
   #follow(id: JobId, after: Job | undefined, before: Job | undefined): void {
     if (after !== undefined && isDuplicate(after) && !(before !== undefined && isDuplicate(before)))
@@ -193,14 +199,14 @@ export class Parents implements Disposable {
   /** The copies of a removed job go with it; those of a node that is away, when it is back. */
   #removeCopies(job: Job): void {
     if (this.#isClosed) return;
+    const { outbox, logger } = this.#deps;
     for (const node of this.#ownCopies(job)) {
       const placement = copyOf(job, node, 'remove');
-      this.#deps.outbox.send(placement).catch((error: unknown) => {
+      const { id } = placement;
+      const removing = outbox.find(id) === undefined ? outbox.send(placement) : outbox.end(id, true);
+      removing.catch((error: unknown) => {
         // Each goes in its own time then.
-        this.#deps.logger.warn(
-          { job_id: placement.id, peer: node, err: error },
-          'copy not removed with its job',
-        );
+        logger.warn({ job_id: id, peer: node, err: error }, 'copy not removed with its job');
       });
     }
   }

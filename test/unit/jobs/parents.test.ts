@@ -151,6 +151,44 @@ describe('a job on every node', () => {
     await harness.reach(job.id, 'failed');
   });
 
+  it(
+    'ends also when a node is forgotten that had its copy and told nothing more',
+    { timeout: LONG },
+    async () => {
+      await using cluster = await PlacementCluster.start(['A', 'B']);
+      const { harness, placement, mirror } = cluster.node('A');
+      mirror.put = () => undefined;
+      const { job } = await cluster.node('A').create({ placement: 'every' });
+      await harness.until(
+        job.id,
+        ({ children = [] }) => children.every(({ isDelivered }) => isDelivered),
+        'both to have their copies',
+      );
+      await cluster.take('B');
+      await placement.forget('B' as NodeId);
+      await harness.until(job.id, (now) => states(now)['B'] === 'cancelled', 'the copy on B to be given up');
+    },
+  );
+
+  it('takes a copy with it that was to be ended on a node that is away', { timeout: LONG }, async () => {
+    await using cluster = await PlacementCluster.start(THREE);
+    cluster.partition(['A'], ['B', 'C']);
+    const request = { placement: 'every', idempotency_key: 'k' };
+    const { job } = await cluster.node('B').create(request);
+    await cluster.node('A').create(request);
+    const copy = copyOf(job.id, 'C');
+    await cluster.node('C').harness.reach(copy, 'running');
+    cluster.fate = ({ call }, _from, to) => (call === 'end' && to === 'C' ? 'lost' : 'through');
+    cluster.heal();
+    const { harness } = cluster.node('B');
+    await harness.reach(job.id, 'cancelled');
+    await until('the end to be stored', () => harness.store.placements().some(({ wish }) => wish === 'end'));
+    await harness.jobs.remove(job.id);
+    await until('the removal to be', () => harness.store.placements().some(({ wish }) => wish === 'remove'));
+    cluster.fate = () => 'through';
+    await until('the copy to be gone', () => cluster.node('C').harness.log.get(copy) === undefined);
+  });
+
   it('stops its copies as gently as it is told to', { timeout: LONG }, async () => {
     await using cluster = await PlacementCluster.start(['A', 'B']);
     const { job } = await cluster.node('A').create({ placement: 'every' });
