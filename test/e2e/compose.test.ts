@@ -12,12 +12,15 @@ import { ComposeCluster, composeConfig, composePrograms, type Service } from '..
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../support/docker.ts';
 import { httpCall, rpcCall } from '../support/node-process.ts';
 import { PATIENCE } from '../support/patience.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SERVICES = ['node-1', 'node-2'] as const satisfies readonly Service[];
 /** The user `node` of the image. */
 const USER_ID = 1000;
 const MAX_IMAGE_BYTES = 200 * 1000 ** 2;
 const BUILD_LIMIT_MS = 400_000;
+/** By when one of two connections that were made at once would have been given up, ms. */
+const SETTLED_MS = 8_000;
 
 const docker = await requireDocker();
 let base: AsyncDisposable;
@@ -116,6 +119,19 @@ describe.each(await composePrograms())('%s', (program) => {
   });
 
   describe('the two nodes', () => {
+    it('dial each other at the same moment, connect, and stay connected', async () => {
+      let log: readonly LogLine[] = [];
+      const timesOf = (message: string): number[] =>
+        log.filter(({ msg }) => msg === message).map(({ time }) => time);
+      await waitFor('both to be connected for a while', SETTLED_MS * 3, async () => {
+        log = logLines((await cluster.command(['logs'])).stdout);
+        const connected = timesOf('peer connected');
+        return connected.length >= SERVICES.length && Date.now() - Math.min(...connected) > SETTLED_MS;
+      });
+      expect(timesOf('peer disconnected')).toEqual([]);
+      expect(timesOf('peer connected')).toHaveLength(SERVICES.length);
+    });
+
     it('run as no root, can become none, and may use the socket', async () => {
       for (const service of SERVICES) {
         const status = await programStatus(await cluster.container(service));
@@ -208,6 +224,19 @@ describe.each(await composePrograms())('%s', (program) => {
     });
   });
 });
+
+interface LogLine {
+  readonly time: number;
+  readonly msg: string;
+}
+
+/** What the nodes have logged, each line behind the name of its service. */
+function logLines(output: string): LogLine[] {
+  return output
+    .split('\n')
+    .filter((line) => line.includes('{"level":'))
+    .map((line) => JSON.parse(line.slice(line.indexOf('{"level":'))) as LogLine);
+}
 
 /** A job that has run to its end. */
 async function create(cluster: ComposeCluster, service: Service): Promise<{ job_id: string }> {
