@@ -39,6 +39,11 @@ export function splitAddress(address: string): {
   return { peer, address: withoutPeer(parsed) };
 }
 
+/** Whether a multiaddr is an address and a TCP port, and needs nobody to say what a name stands for. */
+export function isPlain(address: string): boolean {
+  return /^\/ip[46]\/[^/]+\/tcp\/\d+$/.test(address);
+}
+
 /** The same address for every address that its name stands for now; itself where it has none. */
 export async function resolved(address: string): Promise<string[]> {
   const match = /^\/dns([46]?)\/([^/]+)(\/tcp\/\d+)$/.exec(address);

@@ -11,8 +11,10 @@ import { TokenBucket } from './token-bucket.ts';
  * there are, the fewer each of them sends. What is beyond is dropped unread, and costs no signature's check.
  */
 export const MESSAGES_PER_PEER = { perSecond: 500, burst: 1_000 } as const;
-/** The same ten nodes send one MiB, of a thousand records; what a record costs is told by its bytes better than by its message. */
+/** The same ten nodes send one MiB, of a thousand records. */
 export const BYTES_PER_PEER = { perSecond: 4 * 1024 * 1024, burst: 8 * 1024 * 1024 } as const;
+/** What it takes to judge them, ms: a message of 8 KB may hold a thousand records, and cost as much as many others. */
+export const JUDGING_PER_PEER = { perSecond: 500, burst: 2_000 } as const;
 
 /** What becomes of a message: sent by us, judged, or dropped since its sender sends too many. */
 export type GossipEvent = 'sent' | GossipVerdict | 'limited';
@@ -43,6 +45,7 @@ interface ReceivedMessage {
 interface HeardPeer {
   readonly messages: TokenBucket;
   readonly bytes: TokenBucket;
+  readonly judging: TokenBucket;
   /** Monotonic ms. */
   lastMs: number;
 }
@@ -110,7 +113,12 @@ export class Gossip {
   }
 
   #verdictOf(message: Uint8Array, from: NodeId): GossipVerdict {
-    return message.length > MAX_GOSSIP_BYTES ? 'reject' : this.#judge(message, from);
+    if (message.length > MAX_GOSSIP_BYTES) return 'reject';
+    const { clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const verdict = this.#judge(message, from);
+    this.#heard.get(from)?.judging.charge(clock.monotonicMs() - startedMs);
+    return verdict;
   }
 
   /**
@@ -134,7 +142,7 @@ export class Gossip {
 
   #isWithinLimit(heard: HeardPeer | undefined, bytes: number): boolean {
     if (heard === undefined) return false;
-    if (heard.messages.take(1) && heard.bytes.take(bytes)) return true;
+    if (heard.judging.take(0) && heard.messages.take(1) && heard.bytes.take(bytes)) return true;
     this.#deps.onEvent('limited');
     return false;
   }
@@ -146,6 +154,7 @@ export class Gossip {
     const heard: HeardPeer = {
       messages: new TokenBucket(MESSAGES_PER_PEER, clock),
       bytes: new TokenBucket(BYTES_PER_PEER, clock),
+      judging: new TokenBucket(JUDGING_PER_PEER, clock),
       lastMs: clock.monotonicMs(),
     };
     this.#heard.set(peer, heard);

@@ -8,7 +8,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { unreachable } from '../errors.ts';
 import type { GossipVerdict, PeerNetwork, PeerStream, StreamProtocol } from '../network.ts';
 import type { PeerBook } from '../peer-book.ts';
-import { addressesOfPeer, listenMultiaddr, reachable, splitAddress } from './addresses.ts';
+import { addressesOfPeer, isPlain, listenMultiaddr, reachable, splitAddress } from './addresses.ts';
 import { DeadConnections } from './dead-connections.ts';
 import { Dialer } from './dialer.ts';
 import { gossipTopic } from './gossip-options.ts';
@@ -306,8 +306,9 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   }
 
   #onFound({ id, multiaddrs }: PeerInfo): void {
-    const addresses = multiaddrs.map((address) => splitAddress(address.toString()).address);
-    this.#redialer.addHearsay('found', id.toString() as NodeId, addresses);
+    // Anybody may answer there, and would have names looked up that take for ever.
+    const addresses = multiaddrs.map((address) => splitAddress(address.toString()).address).filter(isPlain);
+    if (addresses.length > 0) this.#redialer.addHearsay('found', id.toString() as NodeId, addresses);
   }
 
   #onAdmitted(peer: NodeId, { connection, listenAddrs }: IdentifyResult): void {

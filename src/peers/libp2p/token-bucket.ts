@@ -20,14 +20,24 @@ export class TokenBucket {
     this.#filledAtMs = clock.monotonicMs();
   }
 
-  /** Whether there was enough; nothing is taken when there was not. */
+  /** Whether there was enough; nothing is taken when there was not. Of a bucket in debt not even nothing can be taken. */
   take(amount: number): boolean {
+    this.#fill();
+    if (this.#tokens < amount) return false;
+    this.#tokens -= amount;
+    return true;
+  }
+
+  /** Takes what has been spent already, and leaves a debt where there was not enough. */
+  charge(amount: number): void {
+    this.#fill();
+    this.#tokens -= amount;
+  }
+
+  #fill(): void {
     const nowMs = this.#clock.monotonicMs();
     const gained = ((nowMs - this.#filledAtMs) / 1000) * this.#rate.perSecond;
     this.#filledAtMs = nowMs;
     this.#tokens = Math.min(this.#rate.burst, this.#tokens + gained);
-    if (this.#tokens < amount) return false;
-    this.#tokens -= amount;
-    return true;
   }
 }

@@ -5,6 +5,7 @@ import type { NodeId } from '../../../../src/kernel/ids.ts';
 import {
   BYTES_PER_PEER,
   Gossip,
+  JUDGING_PER_PEER,
   MESSAGES_PER_PEER,
   type GossipEvent,
 } from '../../../../src/peers/libp2p/gossip.ts';
@@ -87,6 +88,29 @@ describe('gossip', () => {
   it('takes so many bytes of one peer', async () => {
     const taken = await receive(A, 1_000, MAX_GOSSIP_BYTES);
     expect(taken * MAX_GOSSIP_BYTES).toBe(BYTES_PER_PEER.burst);
+  });
+
+  it('takes so much of what takes long to judge, of one peer', async () => {
+    const judgeMs = 100;
+    let nowMs = 0;
+    gossip = new Gossip(sub as unknown as GossipSub, {
+      clock: { monotonicMs: () => nowMs, wallMs: () => nowMs, after: (ms, action) => clock.after(ms, action) },
+      topic: TOPIC,
+      isMember: () => true,
+      onEvent: () => undefined,
+    });
+    gossip.onGossip(() => {
+      nowMs += judgeMs;
+      return 'accept';
+    });
+    let judged = 0;
+    for (; judged < 100 && (await receive(A, 1, 10)) === 1; judged += 1) sub.validate(A, Buffer.from('x'));
+    // While it is judged the time passes, too, of which a part is allowed.
+    const { perSecond, burst } = JUDGING_PER_PEER;
+    expect(judged).toBeCloseTo(burst / (judgeMs * (1 - perSecond / 1_000)), -1);
+    expect(await receive(B, 1, 10)).toBe(1);
+    nowMs += 1_000;
+    expect(await receive(A, 1, 10)).toBe(1);
   });
 
   it.each<[GossipVerdict, string]>([

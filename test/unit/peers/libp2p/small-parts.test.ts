@@ -3,6 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { describe, expect, it } from 'vitest';
 import {
   addressesOfPeer,
+  isPlain,
   listenMultiaddr,
   reachable,
   splitAddress,
@@ -41,6 +42,15 @@ describe('a token bucket', () => {
     expect(taken()).toBe(3);
     await clock.advance(60_000);
     expect(taken()).toBe(5);
+  });
+
+  it('that is in debt lets nothing pass until it is paid', async () => {
+    const clock = new SteppedClock();
+    const bucket = new TokenBucket({ perSecond: 1, burst: 5 }, clock);
+    bucket.charge(7);
+    expect(bucket.take(0)).toBe(false);
+    await clock.advance(2_000);
+    expect([bucket.take(0), bucket.take(1)]).toEqual([true, false]);
   });
 
   it('takes nothing when there is not enough', () => {
@@ -119,6 +129,16 @@ describe('addresses', () => {
     expect(addressesOfPeer(remote, remote, told)).toEqual(far);
     expect(addressesOfPeer(undefined, multiaddr('/ip4/10.0.0.2/tcp/50000'), told)).toEqual(far);
     expect(addressesOfPeer(undefined, multiaddr('/ip4/127.0.0.1/tcp/50000'), told)).toHaveLength(3);
+  });
+
+  it.each([
+    ['/ip4/10.0.0.1/tcp/1', true],
+    ['/ip6/::1/tcp/1', true],
+    ['/dns4/a.example/tcp/1', false],
+    ['/ip4/10.0.0.1/tcp/1/ws', false],
+    ['/ip4/10.0.0.1/udp/1', false],
+  ])('are plain, or not: %s', (address, isIt) => {
+    expect(isPlain(address)).toBe(isIt);
   });
 
   it('are split into peer and address', () => {
