@@ -20,7 +20,7 @@ import { isNewer, type SignedStatement, type Statement } from './statement.ts';
 export const MAX_OWNERS = 1024;
 /** An owner that was not heard for so long gives its place to one that is here, ms. */
 const EVICTABLE_MS = 86_400_000;
-/** Old removals of one owner that are dropped at once. */
+/** Old removals that are dropped at once. */
 const COMPACTION_SIZE = 1_000;
 /** How old the stored time at which an owner was last heard may be while it says nothing new, ms. */
 const SAVE_HEARD_MS = 60_000;
@@ -101,7 +101,7 @@ export class Mirror {
    */
   hear(owner: NodeId, statement: Statement, signed: SignedStatement, ageMs = 0): boolean {
     const known = this.#states.get(owner);
-    if (known === undefined && !this.#makePlace()) {
+    if (known === undefined && !this.#makePlace(ageMs)) {
       this.#reports.onOverflow(owner);
       return false;
     }
@@ -197,13 +197,14 @@ export class Mirror {
 
   /** Drops what is known of removals that were stored before, by the wall clock. False when there may be more of them. */
   compact(beforeMs: number): boolean {
-    let isDone = true;
+    let left = COMPACTION_SIZE;
     for (const state of this.#states.values()) {
-      const dropped = this.#store.compact(state.owner, beforeMs, COMPACTION_SIZE);
+      const dropped = this.#store.compact(state.owner, beforeMs, left);
       if (dropped > 0) Object.assign(state, this.#recount(state.owner));
-      if (dropped === COMPACTION_SIZE) isDone = false;
+      left -= dropped;
+      if (left === 0) return false;
     }
-    return isDone;
+    return true;
   }
 
   /** Whether an owner's log ends before what it was known to hold: it was restored, and does not know it yet. */
@@ -232,8 +233,9 @@ export class Mirror {
   }
 
   /** Whether another owner can be taken, be it in the place of one that is long gone and of which the least is lost. */
-  #makePlace(): boolean {
+  #makePlace(ageMs: number): boolean {
     if (this.#states.size < MAX_OWNERS) return true;
+    if (ageMs >= EVICTABLE_MS) return false;
     const goneBeforeMs = this.#clock.monotonicMs() - EVICTABLE_MS;
     const [gone] = [...this.#states.values()]
       .filter(({ heardAtMs }) => heardAtMs <= goneBeforeMs)
@@ -255,8 +257,8 @@ export class Mirror {
   }
 
   #dropOlder(state: OwnerState): void {
-    state.hasOlder = false;
     this.dropAllBut(state.owner, new Set(), 0);
+    state.hasOlder = false;
   }
 
   #saveIfRoom(state: OwnerState): void {

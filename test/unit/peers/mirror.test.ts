@@ -37,13 +37,13 @@ function open(): void {
 
 let tick = 0;
 
-function hear(owner: NodeId, head: number, place: Partial<Statement> = {}): boolean {
+function hear(owner: NodeId, head: number, place: Partial<Statement> = {}, ageMs = 0): boolean {
   const statement: Statement = {
     owner: Buffer.alloc(32), epoch: 1, incarnation: 1, tick: (tick += 1), from: head, to: head, head,
     digest: Buffer.alloc(32), floor: 0, root: Buffer.alloc(32), count: 0, card: Buffer.alloc(0), ...place,
   }; // prettier-ignore
   const signed: SignedStatement = { bytes: Buffer.from('signed'), signature: Buffer.alloc(64) };
-  return mirror.hear(owner, statement, signed);
+  return mirror.hear(owner, statement, signed, ageMs);
 }
 
 function record(seq: number, body: string | undefined = `body ${seq}`, key = `k${seq}`): ProvedRecord {
@@ -100,10 +100,20 @@ describe('a mirror', () => {
       1_500,
       Array.from({ length: 1_500 }, (_, index) => removal(index + 1, `k${index}`)),
     );
-    expect(mirror.compact(clock.wallMs() + 1)).toBe(false);
-    expect(counts()).toEqual([0, 500]);
-    expect(mirror.compact(clock.wallMs() + 1)).toBe(true);
-    expect(counts()).toEqual([0, 0]);
+    const bert = 'bert' as NodeId;
+    hear(bert, 700);
+    take(
+      0,
+      700,
+      Array.from({ length: 700 }, (_, index) => removal(index + 1, `k${index}`)),
+      bert,
+    );
+    const rounds = [1, 2, 3].map(() => mirror.compact(clock.wallMs() + 1));
+    expect(rounds).toEqual([false, false, true]);
+    expect([counts(), counts(bert)]).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
   });
 
   it('believes nobody who knows of more than the owner has said', () => {
@@ -236,6 +246,8 @@ describe('a mirror of too many owners', () => {
     await clock.pass(DAY_MS - 1);
     for (const owner of here) hear(owner, 1);
     const [bert, clara, dora] = ['bert', 'clara', 'dora'] as [NodeId, NodeId, NodeId];
+    // Nor is one that is long gone itself, and that somebody else remembers.
+    expect(hear(dora, 1, {}, DAY_MS)).toBe(false);
     expect([ANNA, bert].map((owner) => hear(owner, 1))).toEqual([true, true]);
     expect(mirror.state(first)).toBeUndefined();
     expect(mirror.state(withJobs)).toBeUndefined();
@@ -244,6 +256,6 @@ describe('a mirror of too many owners', () => {
     await clock.pass(1);
     expect([clara, dora].map((owner) => hear(owner, 1))).toEqual([true, false]);
     expect(mirror.state(last)).toBeUndefined();
-    expect(overflows).toEqual([clara, dora]);
+    expect(overflows).toEqual([dora, clara, dora]);
   });
 });
