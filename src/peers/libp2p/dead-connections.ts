@@ -5,7 +5,7 @@ import { LinkedSignal } from '../../kernel/linked-signal.ts';
 import { PING_LIMIT_MS } from './limits.ts';
 
 const CHECK_INTERVAL_MS = 1_000;
-/** Twice the pause between two beacons of a peer. A dead connection is found within it, a check's interval and a ping's limit: 19 s. */
+/** Twice the pause between two beacons of a peer. A dead connection is found within it, a check's interval and a ping's limit: 18 s. */
 const SILENCE_MS = 10_000;
 /** A connection that is not silent is pinged this often, for people who ask how far it is. */
 const MEASURE_INTERVAL_MS = 300_000;

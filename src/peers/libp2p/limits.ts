@@ -48,7 +48,7 @@ export const STREAM_IDLE_LIMIT_MS = 60_000;
 /** TCP probes a silent connection after so long. */
 export const TCP_KEEP_ALIVE_MS = 15_000;
 /** Until a connection that was asked for a sign of life is given up. */
-export const PING_LIMIT_MS = 8_000;
+export const PING_LIMIT_MS = 7_000;
 /** Pings of one peer at once: ours, and those that somebody asked for. */
 export const MAX_PING_STREAMS = 4;
 

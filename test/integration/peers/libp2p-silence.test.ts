@@ -8,7 +8,7 @@ import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
 import { RawPeer } from './raw-peer.ts';
 
 const PATIENCE_MS = 30_000;
-/** 10 s of silence, a second between two checks, and 8 s for the answer to a ping. */
+/** 10 s of silence, a second between two checks, and 7 s for the answer to a ping. */
 const FOUND_DEAD_MS = boundMs(20_000);
 const RECONNECT_MS = boundMs(3_000);
 /** A process that is killed has its sockets closed by the system; no ping finds it that soon. */
@@ -48,6 +48,8 @@ describe('a peer in another process', () => {
       return 'accept';
     });
     await waitFor('its gossip', PATIENCE_MS, () => heardAtMs > 0);
+    // From then on it is not asked for anything, as long as it gossips.
+    await waitFor('its first ping', PATIENCE_MS, () => node.network.peers()[0]?.rttMs !== undefined);
     child.kill('SIGSTOP');
     await waitFor('it to be found dead', FOUND_DEAD_MS, () => node.network.connected().length === 0);
     const continuedMs = performance.now();

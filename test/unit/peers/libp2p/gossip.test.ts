@@ -94,7 +94,11 @@ describe('gossip', () => {
     const judgeMs = 100;
     let nowMs = 0;
     gossip = new Gossip(sub as unknown as GossipSub, {
-      clock: { monotonicMs: () => nowMs, wallMs: () => nowMs, after: (ms, action) => clock.after(ms, action) },
+      clock: {
+        monotonicMs: () => nowMs,
+        wallMs: () => nowMs,
+        after: (ms, action) => clock.after(ms, action),
+      },
       topic: TOPIC,
       isMember: () => true,
       onEvent: () => undefined,
