@@ -49,7 +49,7 @@ export interface NodePeersDependencies {
   readonly metrics: PeerMetrics;
   readonly health: HealthPart;
   readonly log: JobLog;
-  readonly store: JobStore & OutboxStore;
+  readonly store: JobStore & OutboxStore & { readonly hasSpace: boolean };
   readonly own: JobManager;
   readonly engine: { readonly isAvailable: boolean };
   readonly driver: RuntimeDriver;
@@ -93,6 +93,7 @@ export class NodePeers implements AsyncDisposable {
         directory: dataDir,
         facetsOf,
         wallMs: () => clock.wallMs(),
+        hasSpace: () => store.hasSpace,
         onFatal,
         onDamage: (owner) => onDamage(owner),
         onSetAside: (file, reason) =>

@@ -12,7 +12,7 @@ import {
   type MirrorStore,
   type RecordCounts,
 } from '../peers/replication/mirror-store.ts';
-import { translateSqliteError } from './failures.ts';
+import { storeFull, translateSqliteError } from './failures.ts';
 import {
   decodeOwner,
   decodeRecordRow,
@@ -29,6 +29,8 @@ export interface SqliteMirrorStoreOptions {
   /** What a list searches a record by; undefined for one that is not understood here, and not listed. */
   readonly facetsOf: (body: Uint8Array) => Facets | undefined;
   readonly wallMs: () => number;
+  /** False while what is left of the disk is for the node's own jobs. */
+  readonly hasSpace: () => boolean;
   /** Called once. The disk has failed, or the file is damaged: the process must end. */
   readonly onFatal: (error: StoreError) => void;
   /** A record of this owner was damaged on the disk, and is gone. */
@@ -82,6 +84,7 @@ export class SqliteMirrorStore implements MirrorStore, Disposable {
   }
 
   write(change: MirrorChange, isDurable: boolean): void {
+    if (change.put.length > 0 && !this.#options.hasSpace()) throw storeFull(this.#file);
     this.#guard(() => {
       const write = (): void => this.#write(change);
       if (isDurable) this.#durably(write);

@@ -148,6 +148,26 @@ describe('the mirror on disk', () => {
     expect(again.count(OWNER.owner)).toEqual({ live: 1, removed: 0 });
   });
 
+  it('takes nothing of what is left for the node’s own jobs', () => {
+    using home = new Home();
+    let hasSpace = true;
+    const { store } = open(
+      home.directory,
+      () => 0,
+      raise,
+      undefined,
+      () => hasSpace,
+    );
+    store.write({ owner: OWNER, put: [recordOf('1', 'a1')], drop: [] }, true);
+    hasSpace = false;
+    expect(() => store.write({ owner: OWNER, put: [recordOf('2', 'a2')], drop: [] }, true)).toThrow(
+      expect.objectContaining({ code: 'store_full' }) as Error,
+    );
+    store.write({ owner: OWNER, put: [], drop: ['1'] }, true);
+    expect(store.count(OWNER.owner)).toEqual({ live: 0, removed: 0 });
+    store[Symbol.dispose]();
+  });
+
   it('ends the process where it is damaged, though the disk takes no mark, and says what helps', () => {
     using home = new Home();
     const fatal: StoreError[] = [];
@@ -204,6 +224,7 @@ function open(
   wallMs: () => number,
   onFatal: (error: StoreError) => void = raise,
   maxBytes = 4 * 1024 ** 2,
+  hasSpace = (): boolean => true,
 ) {
   const damaged: NodeId[] = [];
   const setAside: string[] = [];
@@ -211,6 +232,7 @@ function open(
     directory,
     facetsOf,
     wallMs,
+    hasSpace,
     onFatal,
     maxBytes,
     onDamage: (owner) => damaged.push(owner),
