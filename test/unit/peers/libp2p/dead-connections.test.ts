@@ -8,7 +8,7 @@ import { SteppedClock } from '../../../support/stepped-clock.ts';
 
 const PEER = 'peer' as NodeId;
 const BEACON_MS = 5_000;
-/** What docs/cluster.md promises. */
+/** A peer counts as lost by then. */
 const FOUND_DEAD_MS = 20_000;
 
 /** A connection that answers for as long as somebody is there. */
