@@ -13,18 +13,13 @@ import { loadMembership } from '../../../src/peers/membership.ts';
 import { Health } from '../../../src/telemetry/health.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
+import type { PeerTelemetry } from '../../../src/telemetry/peer-telemetry.ts';
 import { NO_TELEMETRY } from '../../../src/telemetry/telemetry.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
-import { pace } from '../cluster/pace.ts';
+import { talkWith } from '../cluster/pace.ts';
+import { Recorder } from '../cluster/recorder.ts';
 import { Spending } from '../cluster/spent.ts';
-import {
-  sharedMs,
-  type CatchUp,
-  type Talk,
-  type TalkerStart,
-  type Word,
-  type Words,
-} from '../cluster/talker.ts';
+import type { CatchUp, Talk, TalkerStart, Words } from '../cluster/talker.ts';
 import { NoopDriver } from '../noop-driver.ts';
 import { serveParent } from './parent.ts';
 
@@ -53,11 +48,11 @@ interface Unfinished {
 }
 
 const spending = new Spending();
+const recorder = new Recorder();
 const stopping = new AbortController();
 let harness: JobHarness | undefined;
 let peers: NodePeers | undefined;
-let said: Word[] = [];
-let heard: Word[] = [];
+let syncedRecords = 0;
 const unfinished: Unfinished[] = [];
 
 function fail(error: unknown): never {
@@ -94,7 +89,7 @@ async function start({ directory, bootstrap }: TalkerStart): Promise<string> {
     {
       clock: systemClock,
       logger,
-      metrics: new Metrics({ version: '0', methods: [] }).peers,
+      metrics: countSynced(new Metrics({ version: '0', methods: [] }).peers),
       health: new Health().register('peers', { isRequired: false }),
       log,
       store,
@@ -106,9 +101,19 @@ async function start({ directory, bootstrap }: TalkerStart): Promise<string> {
       onFatal: fail,
     },
   );
-  log.subscribe(({ jobId, seq }) => void said.push([jobId, seq, sharedMs()]));
+  log.subscribe(({ jobId, seq }) => recorder.said(jobId, seq));
   const [address = ''] = peers.view.identity().addresses;
   return address;
+}
+
+/** What was fetched is counted when a transfer has ended, and is flushed. */
+function countSynced<Counters extends PeerTelemetry>(telemetry: Counters): Counters {
+  const synced = telemetry.synced.bind(telemetry);
+  telemetry.synced = (scope, outcome, records, durationMs) => {
+    synced(scope, outcome, records, durationMs);
+    if (outcome === 'ok') syncedRecords += records;
+  };
+  return telemetry;
 }
 
 /** What a client is told that follows the jobs of all nodes. */
@@ -117,7 +122,7 @@ async function listen(): Promise<void> {
   for (;;) {
     try {
       for await (const { jobId, seq, owner } of jobs.events({ allNodes: true, signal: stopping.signal })) {
-        if (owner !== undefined) heard.push([jobId, seq, sharedMs()]);
+        if (owner !== undefined) recorder.heard(jobId, seq);
       }
       return;
     } catch (error) {
@@ -132,19 +137,15 @@ async function until(condition: () => boolean): Promise<number> {
   return performance.now();
 }
 
-/** Joins, and resolves with how long it took from the first connection until so many jobs were here, on disk, ms. */
+/** Joins, and resolves with how long it took from the first connection until so many jobs were here, flushed to the disk, ms. */
 async function catchUp({ records, ...where }: CatchUp): Promise<number> {
   await start(where);
   const connectedMs = await until(() => connected() > 0);
-  return (await until(() => mirrored() >= records)) - connectedMs;
+  return (await until(() => syncedRecords >= records)) - connectedMs;
 }
 
 function connected(): number {
   return peers?.view.list().filter(({ status }) => status === 'connected').length ?? 0;
-}
-
-function mirrored(): number {
-  return peers?.view.list().reduce((sum, { jobs }) => sum + jobs, 0) ?? 0;
 }
 
 /** One change: the next of a job that had some time, or else a new job. */
@@ -176,25 +177,15 @@ serveParent(
     start,
     listen: async () => void listen().catch(fail),
     connected: async () => connected(),
-    heard: async () => heard.length,
+    heard: async () => recorder.heardCount,
     catchUp,
-    talk: async (talk: Talk) => {
-      const { log } = harness as JobHarness;
-      const changes: Promise<void>[] = [];
-      await pace(talk, () => void changes.push(change(log)));
-      await Promise.all(changes);
-    },
+    talk: (talk: Talk) => talkWith(talk, () => change((harness as JobHarness).log)),
     fill: async (count: number) => {
       const { log } = harness as JobHarness;
       for (let done = 0; done < count; done += FILL_BATCH)
         await Promise.all(Array.from({ length: Math.min(FILL_BATCH, count - done) }, () => insert(log)));
     },
-    take: async (): Promise<Words> => {
-      const words = { said, heard };
-      said = [];
-      heard = [];
-      return words;
-    },
+    take: async (): Promise<Words> => recorder.take(),
     spent: async () => spending.total(),
   },
   async () => {

@@ -7,16 +7,10 @@ import type { Libp2p, Stream } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { pace } from '../cluster/pace.ts';
+import { talkWith } from '../cluster/pace.ts';
+import { Recorder } from '../cluster/recorder.ts';
 import { Spending } from '../cluster/spent.ts';
-import {
-  sharedMs,
-  type CatchUp,
-  type Talk,
-  type TalkerStart,
-  type Word,
-  type Words,
-} from '../cluster/talker.ts';
+import type { CatchUp, Talk, TalkerStart, Words } from '../cluster/talker.ts';
 import { serveParent } from './parent.ts';
 
 /** Gossipsub as it comes, every message signed by it: what telling each change by itself costs at least. Keeps nothing. */
@@ -33,9 +27,8 @@ const MAX_CONNECTIONS_PER_SECOND = 1_000;
 type Host = Libp2p<{ identify: Identify; gossip: GossipSub }>;
 
 const spending = new Spending();
+const recorder = new Recorder();
 let host: Host | undefined;
-let said: Word[] = [];
-let heard: Word[] = [];
 
 async function start({ bootstrap }: TalkerStart): Promise<string> {
   host = (await createLibp2p({
@@ -51,7 +44,7 @@ async function start({ bootstrap }: TalkerStart): Promise<string> {
   })) as Host;
   const { gossip } = host.services;
   gossip.addEventListener('gossipsub:message', ({ detail: { msg } }) => {
-    heard.push([Buffer.from(msg.data.subarray(0, 16)).toString('hex'), 1, sharedMs()]);
+    recorder.heard(Buffer.from(msg.data.subarray(0, 16)).toString('hex'), 1);
   });
   gossip.subscribe(TOPIC);
   for (const address of bootstrap) await host.dial(multiaddr(address));
@@ -82,7 +75,7 @@ async function catchUp({ records, bootstrap, ...where }: CatchUp): Promise<numbe
 
 async function speak(): Promise<void> {
   const message = randomBytes(MESSAGE_BYTES);
-  said.push([message.subarray(0, 16).toString('hex'), 1, sharedMs()]);
+  recorder.said(message.subarray(0, 16).toString('hex'), 1);
   await (host as Host).services.gossip.publish(TOPIC, message);
 }
 
@@ -91,20 +84,11 @@ serveParent(
     start,
     listen: async () => undefined,
     connected: async () => host?.services.gossip.getSubscribers(TOPIC).length,
-    heard: async () => heard.length,
+    heard: async () => recorder.heardCount,
     fill,
     catchUp,
-    talk: async (talk: Talk) => {
-      const messages: Promise<void>[] = [];
-      await pace(talk, () => void messages.push(speak()));
-      await Promise.all(messages);
-    },
-    take: async (): Promise<Words> => {
-      const words = { said, heard };
-      said = [];
-      heard = [];
-      return words;
-    },
+    talk: (talk: Talk) => talkWith(talk, speak),
+    take: async (): Promise<Words> => recorder.take(),
     spent: async () => spending.total(),
   },
   async () => {

@@ -5,7 +5,7 @@ import type { Talk } from './talker.ts';
 const TICK_MS = 1;
 
 /** Calls `speak` as often as it is to be said, each when its time has come, or as soon after it as can be. */
-export async function pace({ perSecond, count, delayMs }: Talk, speak: () => void): Promise<void> {
+async function pace({ perSecond, count, delayMs }: Talk, speak: () => void): Promise<void> {
   await delay(delayMs);
   const startedMs = performance.now();
   for (let done = 0; done < count;) {
@@ -14,4 +14,11 @@ export async function pace({ perSecond, count, delayMs }: Talk, speak: () => voi
     const nextMs = (done * 1000) / perSecond - (performance.now() - startedMs);
     if (done < count) await delay(Math.max(TICK_MS, nextMs));
   }
+}
+
+/** The same of what takes its time; resolves when all of it is done. */
+export async function talkWith(talk: Talk, speak: () => Promise<void>): Promise<void> {
+  const spoken: Promise<void>[] = [];
+  await pace(talk, () => void spoken.push(speak()));
+  await Promise.all(spoken);
 }
