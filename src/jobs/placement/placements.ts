@@ -49,9 +49,10 @@ export class Placements {
     return key === undefined;
   }
 
-  /** Jobs on their way to other nodes, as far as they are known here. */
+  /** Jobs on their way to other nodes, as far as they are known here; not those that are removed. */
   all(): MirroredJob[] {
-    return this.#deps.outbox.placements().map((placement) => this.#observed(placement));
+    const placements = this.#deps.outbox.placements().filter(({ wish }) => wish !== 'remove');
+    return placements.map((placement) => this.#observed(placement));
   }
 
   /** A job on its way to another node, as far as it is known here. */

@@ -255,6 +255,20 @@ describe('a lost message', () => {
     expect(await again).toMatchObject({ job: { owner: 'B' }, deduplicated: true });
   });
 
+  it('of a job that is removed leaves it in no list', async () => {
+    await using cluster = await PlacementCluster.start(['A', 'B']);
+    cluster.fate = ({ call }) => (call === 'accept' || call === 'end' ? 'lost' : 'through');
+    const { harness, jobs } = cluster.node('A');
+    const creating = cluster.node('A').create({ placement: 'B' });
+    creating.catch(() => undefined);
+    await until('the target to be stored', () => harness.store.placements().length === 1);
+    const id = harness.store.placements()[0]?.id as JobId;
+    expect(jobs.list({ limit: 10, allNodes: true }).jobs).toHaveLength(1);
+    jobs.remove(id, { force: true }).catch(() => undefined);
+    await until('the wish to be stored', () => harness.store.placements()[0]?.wish === 'remove');
+    expect(jobs.list({ limit: 10, allNodes: true }).jobs).toEqual([]);
+  });
+
   it('of a wish to end a job reaches a node that is still starting', { timeout: LONG }, async () => {
     await using cluster = await PlacementCluster.start(['A', 'B']);
     cluster.fate = ({ call }) => (call === 'accept' ? 'answer-lost' : 'through');
