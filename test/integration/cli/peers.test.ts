@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NodeInfoView, PeerView } from '../../../src/api/wire.ts';
+import type { IdentityView, NodeInfoView, PeerView } from '../../../src/api/wire.ts';
 import { peerIdOf } from '../../../src/peers/identity.ts';
 import { cli, type CliResult } from './cli-process.ts';
 import { StubError, StubNode, type StubAnswers } from './stub-node.ts';
@@ -7,6 +7,13 @@ import { StubError, StubNode, type StubAnswers } from './stub-node.ts';
 const FIRST = peerIdOf(Buffer.alloc(32, 1));
 const SECOND = peerIdOf(Buffer.alloc(32, 2));
 const STRANGER = peerIdOf(Buffer.alloc(32, 3));
+const SELF = peerIdOf(Buffer.alloc(32, 4));
+const IDENTITY: IdentityView = {
+  node_id: SELF,
+  cluster_id: '0123456789abcdef',
+  name: 'omega',
+  addresses: [],
+};
 const PEERS: PeerView[] = [
   {
     node_id: FIRST,
@@ -23,12 +30,13 @@ const PEERS: PeerView[] = [
   { node_id: SECOND, name: 'beta', status: 'lost', addresses: [], heard_age_ms: 80_000, jobs: 0 },
 ];
 
-/** What a command does at a node that gives these answers beside its list of peers. */
+/** What a command does at a node that gives these answers beside who it is and its list of peers. */
 async function run(
   args: readonly string[],
   answers: StubAnswers = {},
 ): Promise<CliResult & { calls: StubNode['calls'] }> {
-  await using node = await StubNode.start({ 'PeerService.List': { peers: PEERS }, ...answers });
+  const known = { 'PeerService.Identity': IDENTITY, 'PeerService.List': { peers: PEERS } };
+  await using node = await StubNode.start({ ...known, ...answers });
   return { ...(await cli(args, { port: node.port })), calls: node.calls };
 }
 
@@ -90,7 +98,8 @@ describe('peers', () => {
     const { code, stderr, calls } = await run(['peers', ...args]);
     expect(code).toBe(expected);
     expect(stderr).toContain(message);
-    expect(calls.every(({ method }) => method === 'PeerService.List')).toBe(true);
+    const asked = ['PeerService.Identity', 'PeerService.List'];
+    expect(calls.every(({ method }) => asked.includes(method))).toBe(true);
   });
 
   it('does not guess which of several nodes is meant', async () => {
@@ -156,6 +165,7 @@ describe('run --on', () => {
     ['every', 'every'],
     ['alpha', FIRST],
     [SECOND.slice(-8), SECOND],
+    ['omega', SELF],
     [STRANGER, STRANGER],
   ])('places the job on %s', async (place, placement) => {
     const created = { job_id: '01890000-0000-7000-8000-000000000000', message: 'Job created successfully' };
@@ -171,6 +181,7 @@ describe('run --on', () => {
     const { code, stderr, calls } = await run(['run', '--on', 'gamma', 'app']);
     expect(code).not.toBe(0);
     expect(stderr).toContain('no node is known by "gamma"');
-    expect(calls.map(({ method }) => method)).toEqual(['PeerService.List']);
+    const asked = calls.map(({ method }) => method).sort();
+    expect(asked).toEqual(['PeerService.Identity', 'PeerService.List']);
   });
 });
