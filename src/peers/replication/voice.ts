@@ -15,6 +15,9 @@ export interface VoiceOptions {
 /** Most changes whose part in the digest is put off until somebody asks for it. */
 const MAX_PUT_OFF = 4096;
 
+/** Lives of this process of which it is remembered what was said in them. */
+const MAX_LIVES_KEPT = 64;
+
 /** Speaks for this node's own log: signs what it says of itself, each statement at a place of its own. */
 export class Voice implements Disposable {
   readonly #card: () => Uint8Array;
@@ -50,6 +53,10 @@ export class Voice implements Disposable {
   /** Goes on as a later life, so that what was signed in those before is older than what is said from now on. */
   beginLife(incarnation: number): void {
     this.#incarnation = incarnation;
+    for (const oldest of this.#said.keys()) {
+      if (this.#said.size < MAX_LIVES_KEPT) break;
+      this.#said.delete(oldest);
+    }
   }
 
   /** Whether this process has signed the statement at that place. */
