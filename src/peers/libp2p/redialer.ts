@@ -14,7 +14,7 @@ const DOUBTFUL_ATTEMPTS = 5;
 
 /**
  * How we know of somebody, the surest first. Who is known more surely is dialled before others, and never makes room for them;
- * none of them takes all places for dials, since those that are not there any more hold them longest.
+ * none of them takes all places for dials, since those that are not there any more hold them longest, and hearsay has half of them.
  */
 const SOURCES = {
   /** The operator's word. There are as many as are configured. */
@@ -22,9 +22,9 @@ const SOURCES = {
   /** It was connected once. */
   known: { maxTargets: MAX_BOOK_PEERS, maxDials: 6, maxAttempts: Infinity },
   /** A member's word, which it gives again. As many as one of them tells of at once. */
-  introduced: { maxTargets: 128, maxDials: 4, maxAttempts: 30 },
+  introduced: { maxTargets: 128, maxDials: 3, maxAttempts: 30 },
   /** Anybody's word on the local network, which it gives every ten seconds. */
-  found: { maxTargets: 64, maxDials: 2, maxAttempts: 10 },
+  found: { maxTargets: 64, maxDials: 1, maxAttempts: 10 },
 } as const;
 type Source = keyof typeof SOURCES;
 const RANKS = Object.keys(SOURCES) as Source[];
