@@ -24,7 +24,11 @@ beforeAll(async () => {
   await buildTestImage(docker);
   hadExampleImage = await makeExampleImage();
   home = await NodeHome.create({
-    settings: { worker_count: WORKERS, 'policy.registries': '127.0.0.1:1,docker.io' },
+    settings: {
+      worker_count: WORKERS,
+      'policy.registries': '127.0.0.1:1,docker.io',
+      'peers.enabled': 'true',
+    },
   });
   node = await home.start();
 });

@@ -56,6 +56,7 @@ export class ProcessCluster implements AsyncDisposable {
       launcher,
       env: { ...this.options.env, ...options.env },
       settings: {
+        'peers.enabled': 'true',
         p2p_port: p2pPort,
         'peers.listen_address': host,
         ...(token === undefined ? { cluster_key_file: this.keyFile } : { join: token }),

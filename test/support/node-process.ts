@@ -10,6 +10,7 @@ import Docker from 'dockerode';
 import type { RpcMethodName, RpcMethods } from '../../src/api/wire.ts';
 import { type SettingKey, variableOf } from '../../src/config/settings.ts';
 import { loadIdentity } from '../../src/peers/identity.ts';
+import { IS_FULL } from './figure.ts';
 import { freePort } from './free-port.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -165,6 +166,8 @@ export class NodeHome implements AsyncDisposable {
       p2p_port: 0,
       // Nodes of tests that run side by side on this machine must not look for each other.
       'peers.mdns': 'false',
+      // As by default with the full figures; otherwise one that is alone starts sooner without.
+      'peers.enabled': String(IS_FULL),
       data_dir: this.dataDir,
       'docker.network': this.network,
       'defaults.memory': '64m',

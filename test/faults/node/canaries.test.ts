@@ -52,6 +52,7 @@ test('L2: 20 secrets go through a node that logs everything, and none is found a
   await using home = await NodeHome.create({
     settings: {
       log_level: 'trace',
+      'peers.enabled': 'true',
       'auth.tokens': `ci:full:${full},viewer:read:${read},idle:read:${unused}`,
       'policy.registries': `${registryHost}, 127.0.0.1:1, docker.io`,
       'defaults.retry_attempts': 2,

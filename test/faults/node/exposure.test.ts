@@ -54,7 +54,7 @@ test('A3: a container reaches the API on no address without a token', async () =
   const docker = await requireDocker();
   await buildTestImage(docker);
   await using home = await NodeHome.create({
-    settings: { listen_address: '0.0.0.0', reconcile_interval: '1s' },
+    settings: { listen_address: '0.0.0.0', reconcile_interval: '1s', 'peers.enabled': 'true' },
   });
   const node = await home.start();
   // The network is made with the first container.

@@ -23,7 +23,11 @@ beforeAll(async () => {
     importImage(engine, reference, Buffer.alloc(1_000_000, 'x')),
   );
   home = await NodeHome.create({
-    settings: { 'policy.registries': `docker.io,${testRegistry.address}`, queue_size: 50 },
+    settings: {
+      'policy.registries': `docker.io,${testRegistry.address}`,
+      queue_size: 50,
+      'peers.enabled': 'true',
+    },
   });
   node = await home.start();
 });

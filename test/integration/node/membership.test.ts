@@ -27,7 +27,7 @@ beforeEach(async () => {
     json(200, { Version: '20.10.0', ApiVersion: '1.41', MinAPIVersion: '1.12' }),
   );
   engine.on('GET', /^\/containers\/json$/, json(200, []));
-  home = await NodeHome.create({ settings: { 'docker.host': engine.host } });
+  home = await NodeHome.create({ settings: { 'docker.host': engine.host, 'peers.enabled': 'true' } });
 });
 afterEach(async () => {
   await home[Symbol.asyncDispose]();
@@ -93,7 +93,9 @@ test('what a node that has run once prints is a token that another one takes', a
   await (await home.start()).kill();
   const args = ['cluster', 'token', '--data-dir', home.dataDir, '--address', '/ip4/192.0.2.7/tcp/4001'];
   const token = (await cli(args)).stdout.trim();
-  await using other = await NodeHome.create({ settings: { 'docker.host': engine.host } });
+  await using other = await NodeHome.create({
+    settings: { 'docker.host': engine.host, 'peers.enabled': 'true' },
+  });
   const node = await other.start({ env: { CONTAINER_MANAGER_JOIN: token } });
   const { cluster_id: joined } = await node.rpc('NodeService.Info', {});
   expect((await cli(['cluster', 'id', '--data-dir', home.dataDir])).stdout).toContain(joined);
@@ -103,7 +105,9 @@ test('what a node that has run once prints is a token that another one takes', a
 test('a node joins a running one with its token, and is denied and allowed again', async () => {
   const first = await home.start();
   const token = (await cli(['cluster', 'token', '--data-dir', home.dataDir])).stdout.trim();
-  await using other = await NodeHome.create({ settings: { 'docker.host': engine.host } });
+  await using other = await NodeHome.create({
+    settings: { 'docker.host': engine.host, 'peers.enabled': 'true' },
+  });
   const second = await other.start({ args: ['--join', token] });
   const { node_id: firstId } = await first.rpc('PeerService.Identity', {});
   const { node_id: secondId } = await second.rpc('PeerService.Identity', {});
