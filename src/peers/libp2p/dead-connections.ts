@@ -71,11 +71,9 @@ export class DeadConnections implements Disposable {
     const { clock, ping } = this.#deps;
     this.#answeredAtMs.set(connection, undefined);
     using limited = new LinkedSignal([this.#stop.signal], { clock, limitMs: PING_LIMIT_MS });
-    try {
-      await ping(connection, limited.signal);
-      this.#answeredAtMs.set(connection, clock.monotonicMs());
-    } catch {
-      connection.abort(new Error('the other side gives no sign of life'));
-    }
+    // A refusal is a sign of life, too.
+    await ping(connection, limited.signal).catch(() => undefined);
+    if (limited.isTimedOut) connection.abort(new Error('the other side gives no sign of life'));
+    else this.#answeredAtMs.set(connection, clock.monotonicMs());
   }
 }

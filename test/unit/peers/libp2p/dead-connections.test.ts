@@ -14,6 +14,7 @@ const FOUND_DEAD_MS = 20_000;
 /** A connection that answers for as long as somebody is there. */
 class FakeConnection {
   isAlive = true;
+  refuses = false;
   pings = 0;
   abortedAtMs: number | undefined;
 }
@@ -34,6 +35,7 @@ beforeEach(() => {
     ping: (connection, signal) => {
       const fake = connection as unknown as FakeConnection;
       fake.pings += 1;
+      if (fake.refuses) return Promise.reject(new Error('too many'));
       return abortable(fake.isAlive ? Promise.resolve(1) : new Promise<number>(() => undefined), signal);
     },
   });
@@ -75,6 +77,14 @@ describe('a connection', () => {
     expect(connection.abortedAtMs).toBeUndefined();
   });
 
+  it('of a peer that has no place for a ping stays', async () => {
+    const [connection] = open as [FakeConnection];
+    connection.refuses = true;
+    await clock.advance(60_000);
+    expect(connection.pings).toBeGreaterThan(4);
+    expect(connection.abortedAtMs).toBeUndefined();
+  });
+
   it.each([
     ['gossiped', BEACON_MS],
     ['never gossiped', undefined],
@@ -106,4 +116,5 @@ it('a watch that is stopped leaves no timer behind', async () => {
   watch[Symbol.dispose]();
   await clock.advance(0);
   expect(clock.pending).toBe(0);
+  expect(open[0]?.abortedAtMs).toBeUndefined();
 });
