@@ -1,4 +1,4 @@
-import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
+import type { Connection, IdentifyResult, PeerInfo } from '@libp2p/interface';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/errors.ts';
 import type { NodeId } from '../../kernel/ids.ts';
@@ -17,6 +17,7 @@ import { Gossip, type GossipEvent } from './gossip.ts';
 import { createHost, type Host } from './host.ts';
 import { Introductions } from './introductions.ts';
 import { MAX_STREAMS, mostDialled, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
+import { isLost } from './lost-connection.ts';
 import { Members } from './members.ts';
 import type { PeerNetworkOptions } from './options.ts';
 import { PeerGate } from './peer-gate.ts';
@@ -294,6 +295,13 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     });
   }
 
+  /** Anew and not by the newer connection alone: nobody was told that the peer was away, and gossip stays with the older one. */
+  async #replace(peer: NodeId, older: Connection, newer: Connection): Promise<void> {
+    if (!(await isLost(older, newer, { clock: this.#deps.clock, ping }))) return;
+    this.#deps.logger.info({ peer }, 'the peer had lost its connection; it is connected anew');
+    this.#members.drop(peer, new Error('the connection was lost on the other side'));
+  }
+
   #introduce(): Introductions {
     return new Introductions({
       clock: this.#deps.clock,
@@ -320,6 +328,8 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     );
     this.#deps.book.saw(peer, addresses);
     this.#redialer.addPeer(peer, addresses);
+    const [older = connection] = this.#members.connectionsOf(peer);
+    if (older !== connection) void this.#replace(peer, older, connection);
   }
 
   #onChange(peer: NodeId, isConnected: boolean): void {
