@@ -27,6 +27,9 @@ import { Refusals, type RefusalReason } from './refusals.ts';
 import { Streams, type StreamHandler } from './streams.ts';
 import { UpgradeRecord } from './upgrade-record.ts';
 
+/** Two nodes that dial each other at once have two connections for a moment. One that is older was the only one. */
+const DIALLED_AT_ONCE_MS = 500;
+
 /** Counts what happens. */
 export interface PeerNetworkTelemetry {
   refused(reason: RefusalReason): void;
@@ -329,7 +332,8 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     this.#deps.book.saw(peer, addresses);
     this.#redialer.addPeer(peer, addresses);
     const [older = connection] = this.#members.connectionsOf(peer);
-    if (older !== connection) void this.#replace(peer, older, connection);
+    if (older !== connection && this.#members.ageMs(older) > DIALLED_AT_ONCE_MS)
+      void this.#replace(peer, older, connection);
   }
 
   #onChange(peer: NodeId, isConnected: boolean): void {

@@ -14,7 +14,8 @@ export interface LostConnectionDependencies {
 
 /**
  * Whether a peer that has connected again has lost the connection before, unseen by this side: what would have told of its end
- * may itself be lost. So it is when the peer answers on the newer one and not on the older; one that is busy answers on neither.
+ * may itself be lost. So it is when the peer answers on the newer one, and the older is silent or ends as it is tried; a peer that is
+ * busy answers on neither.
  */
 export async function isLost(
   older: Connection,
@@ -34,5 +35,5 @@ export async function isLost(
     () => false,
     () => true,
   );
-  return isSilent && older.status === 'open';
+  return isSilent || older.status !== 'open';
 }

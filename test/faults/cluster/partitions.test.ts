@@ -92,6 +92,24 @@ describe('a node that is cut off', () => {
   );
 });
 
+test('a connection whose end only one side has seen keeps nobody from the news', async () => {
+  const placed = await start(3);
+  const members = membersOf(placed);
+  const [ends, hearsNothing] = placed as [Placed, Placed, Placed];
+  await createOnEach(placed, 5);
+  await untilEqual(members, EQUAL_AT_WORST_MS);
+  const disconnects = (): number => ends.member.logged('peer disconnected').length;
+  hearsNothing.space.cut('silent');
+  ends.space.cut('refused');
+  await createOnEach(placed, 10);
+  await waitFor('it to see the end of both', EQUAL_AT_WORST_MS, () => disconnects() === 2);
+  expect(hearsNothing.member.logged('peer disconnected')).toEqual([]);
+  for (const { space } of placed) space.heal();
+  await expectRecovery('an end that was seen by one side', members);
+  await untilSettled(members);
+  expect(engine.duplicates()).toEqual([]);
+}, 90_000);
+
 /** RELIABILITY G6: what may be old says so after this, ms. */
 const LOST_WITHIN_MS = 25_000;
 

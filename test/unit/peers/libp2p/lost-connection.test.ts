@@ -33,12 +33,15 @@ it('is lost when the peer answers on the newer one and not on it', async () => {
   expect(await outcome('is silent', 'answers')).toBe(true);
 });
 
+it('is lost when it ends as it is tried', async () => {
+  expect(await outcome('refuses', 'answers', 'closed')).toBe(true);
+});
+
 it.each<[string, Answer, Answer, string]>([
   ['both are answered on', 'answers', 'answers', 'open'],
   ['neither is, as of a peer that is busy', 'is silent', 'is silent', 'open'],
   ['it is refused a ping', 'refuses', 'answers', 'open'],
   ['the newer one is', 'is silent', 'refuses', 'open'],
-  ['it has ended meanwhile, which is seen elsewhere', 'is silent', 'answers', 'closed'],
 ])('is not lost when %s', async (_when, older, newer, status) => {
   expect(await outcome(older, newer, status)).toBe(false);
 });
