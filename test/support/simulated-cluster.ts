@@ -144,6 +144,22 @@ export class SimulatedNode {
   }
 }
 
+interface Written {
+  /** Counts all that is written by anybody. */
+  readonly change: number;
+  readonly body: Uint8Array | undefined;
+}
+
+interface Told {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly change: number;
+}
+
+function isAfter(one: Told, other: Told): boolean {
+  return one.epoch === other.epoch ? one.seq > other.seq : one.epoch > other.epoch;
+}
+
 /** Nodes that replicate their logs over a virtual network, and a watch over what they are told. */
 export class SimulatedCluster {
   readonly clock = new VirtualClock();
@@ -152,11 +168,11 @@ export class SimulatedCluster {
   readonly nodes: SimulatedNode[];
   /** What broke a rule, in words. */
   readonly broken: string[] = [];
-  /** Every body an owner ever wrote, by place; one whose store was restored writes some places twice. */
-  readonly #written = new Map<string, (Uint8Array | undefined)[]>();
+  /** All that an owner ever wrote, by place; one whose store was restored writes some places twice. */
+  readonly #written = new Map<string, Written[]>();
   readonly #epochs = new Map<NodeId, Set<number>>();
-  /** The newest place at which a node was told of a key. */
-  readonly #told = new WeakMap<MemoryMirrorStore, Map<string, [epoch: number, seq: number]>>();
+  /** What a node was told of a key last. */
+  readonly #told = new WeakMap<MemoryMirrorStore, Map<string, Told>>();
   #epoch = 0;
   #changes = 0;
 
@@ -189,34 +205,41 @@ export class SimulatedCluster {
     // Few keys in all, so that several owners have the same: a client that used one idempotency key on both sides of a cut.
     const key = isNew ? `key ${this.below(400)}` : this.pick(live).key;
     const isRemoval = !isNew && chance > 0.85;
-    this.#changes += 1;
-    this.write(node, key, isRemoval ? undefined : Buffer.from(`change ${this.#changes}`));
+    this.write(node, key, isRemoval ? undefined : Buffer.from(`change ${this.#changes + 1}`));
   }
 
   write(node: SimulatedNode, key: string, body: Uint8Array | undefined): void {
     const { epoch } = node.log;
     const { seq } = node.log.change(key, body);
+    this.#changes += 1;
     const place = `${node.nodeId} ${epoch} ${seq} ${key}`;
-    this.#written.set(place, [...(this.#written.get(place) ?? []), body]);
+    this.#written.set(place, [...(this.#written.get(place) ?? []), { change: this.#changes, body }]);
     this.#epochs.set(node.nodeId, (this.#epochs.get(node.nodeId) ?? new Set()).add(epoch));
   }
 
   /** Hears of everything that any mirror takes up. */
   onMirrored(node: SimulatedNode, record: MirroredRecord): void {
-    const { owner, key, epoch, seq, body } = record;
-    const told = this.#told.get(node.store) ?? new Map<string, [number, number]>();
+    const { owner, key, epoch, seq } = record;
+    const change = this.#changeOf(record);
+    if (change === undefined)
+      this.broken.push(`${key} of ${owner} at ${epoch}-${seq} was never written by it`);
+    const told = this.#told.get(node.store) ?? new Map<string, Told>();
     this.#told.set(node.store, told);
     const name = `${owner} ${key}`;
-    const [knownEpoch, knownSeq] = told.get(name) ?? [0, 0];
-    if (epoch < knownEpoch || (epoch === knownEpoch && seq <= knownSeq))
-      this.broken.push(`${key} of ${owner} went back from ${knownEpoch}-${knownSeq} to ${epoch}-${seq}`);
-    told.set(name, [epoch, seq]);
-    // What a new epoch says again was written in one before.
-    const isWritten = [...(this.#epochs.get(owner) ?? [])].some((wrote) => {
-      const bodies = this.#written.get(`${owner} ${wrote} ${seq} ${key}`) ?? [];
-      return bodies.some((written) => sameBytes(written, body));
-    });
-    if (!isWritten) this.broken.push(`${key} of ${owner} at ${epoch}-${seq} was never written by it`);
+    const last = told.get(name);
+    const now = { epoch, seq, change: change ?? 0 };
+    // An owner that was restored may write a place again, and later than what it had written at greater ones.
+    if (last !== undefined && !isAfter(now, last) && now.change <= last.change)
+      this.broken.push(`${key} of ${owner} went back from ${last.epoch}-${last.seq} to ${epoch}-${seq}`);
+    told.set(name, now);
+  }
+
+  /** The last change of the cluster that a record may be; a new epoch says again what was written in one before. */
+  #changeOf({ owner, key, seq, body }: MirroredRecord): number | undefined {
+    const written = [...(this.#epochs.get(owner) ?? [])].flatMap(
+      (epoch) => this.#written.get(`${owner} ${epoch} ${seq} ${key}`) ?? [],
+    );
+    return written.filter((each) => sameBytes(each.body, body)).at(-1)?.change;
   }
 
   /** Every way in which a mirror differs from its owner's log; none when all is well. */
