@@ -7,6 +7,8 @@ import { PING_LIMIT_MS } from './limits.ts';
 const CHECK_INTERVAL_MS = 1_000;
 /** Twice the pause between two beacons of a peer. A dead connection is found within it, a check's interval and a ping's limit: 18 s. */
 const SILENCE_MS = 10_000;
+/** A peer that may have lost a connection answers on it within this, ms, or has. */
+const DOUBT_LIMIT_MS = 1_000;
 /** A connection that is not silent is pinged this often, for people who ask how far it is. */
 const MEASURE_INTERVAL_MS = 300_000;
 
@@ -42,6 +44,11 @@ export class DeadConnections implements Disposable {
     this.#stop.abort(new Error('the node stops'));
   }
 
+  /** The peer has connected again, as one does that has lost these connections: what told of their end may be lost as well. */
+  doubt(connections: readonly Connection[]): void {
+    for (const connection of connections) void this.#ask(connection, DOUBT_LIMIT_MS);
+  }
+
   #schedule(): Disposable {
     return this.#deps.clock.after(CHECK_INTERVAL_MS, () => {
       this.#nextCheck = this.#schedule();
@@ -67,10 +74,10 @@ export class DeadConnections implements Disposable {
     return silentMs >= SILENCE_MS || nowMs - answeredMs >= MEASURE_INTERVAL_MS;
   }
 
-  async #ask(connection: Connection): Promise<void> {
+  async #ask(connection: Connection, limitMs = PING_LIMIT_MS): Promise<void> {
     const { clock, ping } = this.#deps;
     this.#answeredAtMs.set(connection, undefined);
-    using limited = new LinkedSignal([this.#stop.signal], { clock, limitMs: PING_LIMIT_MS });
+    using limited = new LinkedSignal([this.#stop.signal], { clock, limitMs });
     // A refusal is a sign of life, too.
     await ping(connection, limited.signal).catch(() => undefined);
     if (limited.isTimedOut) connection.abort(new Error('the other side gives no sign of life'));

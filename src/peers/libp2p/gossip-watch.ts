@@ -4,6 +4,8 @@ import type { NodeId } from '../../kernel/ids.ts';
 const CHECK_INTERVAL_MS = 1_000;
 /** Streams of gossip are opened one after the other, each within its own limit. */
 const GRACE_MS = 10_000;
+/** A peer that was reached before is not reached again by itself. */
+const LOST_GRACE_MS = 2_000;
 
 export interface GossipWatchDependencies {
   readonly clock: Clock;
@@ -21,6 +23,7 @@ export interface GossipWatchDependencies {
 export class GossipWatch implements Disposable {
   readonly #deps: GossipWatchDependencies;
   readonly #unreachedSinceMs = new Map<NodeId, number>();
+  readonly #reached = new Set<NodeId>();
   #nextCheck: Disposable;
 
   constructor(deps: GossipWatchDependencies) {
@@ -42,14 +45,20 @@ export class GossipWatch implements Disposable {
   #check(): void {
     const { clock, connected, canReach, onUnreached } = this.#deps;
     const nowMs = clock.monotonicMs();
-    const unreached = new Set(connected().filter((peer) => !canReach(peer)));
-    for (const peer of this.#unreachedSinceMs.keys())
-      if (!unreached.has(peer)) this.#unreachedSinceMs.delete(peer);
-    for (const peer of unreached) {
+    const peers = new Set(connected());
+    for (const known of [this.#reached, this.#unreachedSinceMs])
+      for (const peer of known.keys()) if (!peers.has(peer)) known.delete(peer);
+    for (const peer of peers) {
+      if (canReach(peer)) {
+        this.#reached.add(peer);
+        this.#unreachedSinceMs.delete(peer);
+        continue;
+      }
       const sinceMs = this.#unreachedSinceMs.get(peer) ?? nowMs;
       this.#unreachedSinceMs.set(peer, sinceMs);
-      if (nowMs - sinceMs < GRACE_MS) continue;
+      if (nowMs - sinceMs < (this.#reached.has(peer) ? LOST_GRACE_MS : GRACE_MS)) continue;
       this.#unreachedSinceMs.delete(peer);
+      this.#reached.delete(peer);
       onUnreached(peer);
     }
   }

@@ -1,4 +1,4 @@
-import type { Connection, IdentifyResult, PeerInfo } from '@libp2p/interface';
+import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/errors.ts';
 import type { NodeId } from '../../kernel/ids.ts';
@@ -17,7 +17,6 @@ import { Gossip, type GossipEvent } from './gossip.ts';
 import { createHost, type Host } from './host.ts';
 import { Introductions } from './introductions.ts';
 import { MAX_STREAMS, mostDialled, PING_LIMIT_MS, STOP_LIMIT_MS } from './limits.ts';
-import { isLost } from './lost-connection.ts';
 import { Members } from './members.ts';
 import type { PeerNetworkOptions } from './options.ts';
 import { PeerGate } from './peer-gate.ts';
@@ -26,9 +25,6 @@ import { Redialer } from './redialer.ts';
 import { Refusals, type RefusalReason } from './refusals.ts';
 import { Streams, type StreamHandler } from './streams.ts';
 import { UpgradeRecord } from './upgrade-record.ts';
-
-/** Two nodes that dial each other at once have two connections for a moment. One that is older was the only one. */
-const DIALLED_AT_ONCE_MS = 500;
 
 /** Counts what happens. */
 export interface PeerNetworkTelemetry {
@@ -82,6 +78,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
   #host!: Host;
   #gossip!: Gossip;
   #introductions: Introductions | undefined;
+  #dead: DeadConnections | undefined;
   #stopped: Promise<void> | undefined;
 
   private constructor(options: PeerNetworkOptions, deps: PeerNetworkDependencies) {
@@ -113,6 +110,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
       connectionsOf: (peer) => this.#members.openConnectionsOf(peer),
       ageMs: (connection) => this.#members.ageMs(connection),
       onFoundAgain: (peer, address) => dialer.foundAgain(peer, address),
+      onDoubted: (connections) => this.#dead?.doubt(connections),
     });
     this.#redialer = new Redialer({
       clock,
@@ -255,7 +253,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     await this.#listen();
     this.#gossip.subscribe();
     this.#parts.use(this.#watchGossip());
-    this.#parts.use(this.#watchConnections());
+    this.#dead = this.#parts.use(this.#watchConnections());
     for (const { peer, addresses } of this.#deps.book.entries()) this.#redialer.addPeer(peer, addresses);
     for (const { peer, address } of targets)
       this.#redialer.addConfigured(peer as NodeId | undefined, address);
@@ -276,7 +274,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     }
   }
 
-  #watchConnections(): Disposable {
+  #watchConnections(): DeadConnections {
     return new DeadConnections({
       clock: this.#deps.clock,
       connected: () => this.connected(),
@@ -296,13 +294,6 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
         this.#members.drop(peer, new Error('gossip does not reach the peer'));
       },
     });
-  }
-
-  /** Anew and not by the newer connection alone: nobody was told that the peer was away, and gossip stays with the older one. */
-  async #replace(peer: NodeId, older: Connection, newer: Connection): Promise<void> {
-    if (!(await isLost(older, newer, { clock: this.#deps.clock, ping }))) return;
-    this.#deps.logger.info({ peer }, 'the peer had lost its connection; it is connected anew');
-    this.#members.drop(peer, new Error('the connection was lost on the other side'));
   }
 
   #introduce(): Introductions {
@@ -331,9 +322,7 @@ export class Libp2pNetwork implements PeerNetwork, AsyncDisposable {
     );
     this.#deps.book.saw(peer, addresses);
     this.#redialer.addPeer(peer, addresses);
-    const [older = connection] = this.#members.connectionsOf(peer);
-    if (older !== connection && this.#members.ageMs(older) > DIALLED_AT_ONCE_MS)
-      void this.#replace(peer, older, connection);
+    this.#dead?.doubt(this.#members.connectionsOf(peer).filter((other) => other !== connection));
   }
 
   #onChange(peer: NodeId, isConnected: boolean): void {

@@ -106,7 +106,12 @@ export class Members {
     const connections = this.connectionsOf(peer);
     if (!connections.includes(connection)) return;
     const others = connections.filter((other) => other !== connection);
-    if (others.length > 0) return void this.#admitted.set(peer, others);
+    if (others.length > 0) {
+      this.#admitted.set(peer, others);
+      // What hung on it, gossip before all, does not move to another one: the peer is connected anew.
+      for (const other of others) other.abort(new Error('another connection of the peer has ended'));
+      return;
+    }
     this.#admitted.delete(peer);
     this.#deps.onChange(peer, false);
   }

@@ -15,6 +15,8 @@ export interface PeerGateDependencies {
   readonly ageMs: (connection: Connection) => number;
   /** We have dialled an address, and found a peer there that is connected already. */
   readonly onFoundAgain: (peer: NodeId, address: string) => void;
+  /** The peer of these connections connects again, and is refused while they last. */
+  readonly onDoubted: (connections: readonly Connection[]) => void;
 }
 
 /** Decides who may connect, once it is proved who it is, and which of two connections to one peer stays. */
@@ -76,17 +78,20 @@ export class PeerGate {
 
   /**
    * Nobody dials whom it is connected with. So either both dialled at the same moment, and the dial of the lower id stays,
-   * which the side of the lower id sees to; or the peer has lost the connection that we still hold, and ours is ended.
+   * which the side of the lower id sees to; or the peer has lost the connection that we still hold, and ours is ended. Where it may be
+   * either, ours has to be answered on.
    */
   #isSurplusInbound(peer: PeerId): boolean {
     const connections = this.#deps.connectionsOf(peer);
-    if (connections.length >= MAX_CONNECTIONS_PER_PEER) return true;
     const [connection] = connections;
     if (connection === undefined) return false;
-    if (this.#deps.ageMs(connection) > SAME_MOMENT_MS) {
+    const isFull = connections.length >= MAX_CONNECTIONS_PER_PEER;
+    if (!isFull && this.#deps.ageMs(connection) > SAME_MOMENT_MS) {
       connection.abort(new Error('the peer has connected anew'));
       return false;
     }
-    return connection.direction === 'outbound' && this.#deps.nodeId < peer.toString();
+    const isSurplus = isFull || (connection.direction === 'outbound' && this.#deps.nodeId < peer.toString());
+    if (isSurplus) this.#deps.onDoubted(connections);
+    return isSurplus;
   }
 }

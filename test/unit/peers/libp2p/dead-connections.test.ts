@@ -85,6 +85,17 @@ describe('a connection', () => {
     expect(connection.abortedAtMs).toBeUndefined();
   });
 
+  it('that is doubted is asked at once, and has to be answered on soon', async () => {
+    const dead = new FakeConnection();
+    dead.isAlive = false;
+    const [alive] = open as [FakeConnection];
+    open.push(dead);
+    watch.doubt(open.map(asConnection));
+    await clock.advance(1_500);
+    expect(dead.abortedAtMs).toBeLessThanOrEqual(1_000);
+    expect(alive.abortedAtMs).toBeUndefined();
+  });
+
   it.each([
     ['gossiped', BEACON_MS],
     ['never gossiped', undefined],

@@ -27,7 +27,9 @@ describe('the gate', () => {
   let held: Held[];
   let refused: RefusalReason[];
   let foundAgain: [NodeId, string][];
+  let doubted: number;
   beforeEach(() => {
+    doubted = 0;
     held = [];
     refused = [];
     foundAgain = [];
@@ -44,6 +46,7 @@ describe('the gate', () => {
         held.map((one) => ({ ...one, abort: () => (one.isAborted = true) }) as unknown as Connection),
       ageMs: (connection) => (connection as unknown as Held).ageMs,
       onFoundAgain: (peer, address) => foundAgain.push([peer, address]),
+      onDoubted: (connections) => (doubted += connections.length),
     });
   const comesIn = (gate: PeerGate, peer: PeerId): unknown =>
     gate.gater.denyInboundEncryptedConnection?.(peer, wire) !== true;
@@ -125,6 +128,8 @@ describe('the gate', () => {
     held = [one];
     expect(comesIn(gateFor(), idOf(peer))).toBe(isLetIn);
     expect(one.isAborted ?? false).toBe(isEnded);
+    // The peer may have lost it.
+    expect(doubted).toBe(isLetIn ? 0 : 1);
     expect(goesOut(gateFor(), idOf(peer))).toBe(false);
     expect(refused).toEqual([]);
   });
@@ -135,5 +140,6 @@ describe('the gate', () => {
       { direction: 'inbound', ageMs: YOUNG_MS },
     ];
     expect(comesIn(gateFor(), idOf(LOW))).toBe(false);
+    expect(doubted).toBe(2);
   });
 });
