@@ -5,7 +5,6 @@ import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
 import { identify, type Identify } from '@libp2p/identify';
 import type { ConnectionGater, Libp2p, PeerInfo, PrivateKey } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
-import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { invariant } from '../../kernel/errors.ts';
@@ -28,6 +27,7 @@ import {
   TCP_KEEP_ALIVE_MS,
 } from './limits.ts';
 import type { MemberOptions } from './options.ts';
+import { privateNetwork } from './private-network.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { WatchedEncrypter, WatchedTransport, type UpgradeWatch } from './watched-upgrades.ts';
 
@@ -61,7 +61,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     logger: quietLogger,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [(components) => new WatchedTransport(tcp(tcpOptions(maxConnections))(components), watch)],
-    connectionProtector: preSharedKey({ psk }),
+    connectionProtector: privateNetwork(psk),
     connectionEncrypters: [(components) => new WatchedEncrypter(noise()(components), watch)],
     streamMuxers: [yamux(YAMUX_OPTIONS)],
     connectionGater: options.gater,

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { figure } from '../../support/figure.ts';
 import { SimulatedCluster, type SimulatedNode } from '../../support/simulated-cluster.ts';
 import { FAIR } from '../../support/virtual-network.ts';
 
 /** One seed is one run, the same every time: the seed of a failure is in its name. */
 const FIRST_SEED = Number(process.env['FAULTS_SEED'] ?? 1);
-const RUNS = process.env['FAULTS'] === 'full' ? 20_000 : 600;
+const RUNS = figure(2_000, 20_000);
 
 /** By when all views must be equal once nothing is in the way: one round of asking. */
 const CONVERGED_WITHIN_MS = 30_000;
