@@ -43,7 +43,7 @@ export const JOB_REASONS = {
 } as const;
 export type JobReason = keyof typeof JOB_REASONS;
 
-/** What somebody asked of a job, kept apart from what is (DESIGN rule 22). */
+/** What somebody asked of a job, kept apart from what is. */
 export type JobDesire = 'run' | 'stop' | 'cancel';
 
 /** Where a job's container is and how it went. */

@@ -258,8 +258,10 @@ export interface Recovery {
   readonly firstConnectedMs: number;
   /** Until the last was. */
   readonly connectedMs: number;
-  /** Until all told the same. */
+  /** Until all told the same, and were seen to. */
   readonly equalMs: number;
+  /** How long it takes to look whether they do: of a long history longer than to mend it. */
+  readonly lookMs: number;
 }
 
 /** All these waits at once, from now on. */
@@ -275,7 +277,10 @@ export async function untilRecovered(members: readonly Member[], timeoutMs: numb
     return missing === 0;
   });
   const [connectedMs, equalMs] = await Promise.all([connected, equal]);
-  return { firstConnectedMs: firstConnectedMs ?? 0, connectedMs, equalMs };
+  const lookedMs = performance.now();
+  await differences(members);
+  const lookMs = performance.now() - lookedMs;
+  return { firstConnectedMs: firstConnectedMs ?? 0, connectedMs, equalMs, lookMs };
 }
 
 /** Who is not connected with whom, as each says it of itself. */

@@ -8,7 +8,7 @@ import { EQUAL_AT_WORST_MS, timeToTell, TOLD_WITHIN_MS, untilSettled } from './s
 /** Each way. */
 const LATENESS = { minMs: 50, maxMs: 200 };
 const BEFORE = figure(500, 10_000);
-/** RELIABILITY 4.4: who joins late knows everything after this, ms. */
+/** Who joins late knows everything after this, ms. */
 const CAUGHT_UP_WITHIN_MS = 10_000;
 const TOLD_COUNT = figure(10, 100);
 const ASKED_WITHIN_MS = 2_000;

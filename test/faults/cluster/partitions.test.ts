@@ -110,7 +110,7 @@ test('a connection whose end only one side has seen keeps nobody from the news',
   expect(engine.duplicates()).toEqual([]);
 }, 90_000);
 
-/** RELIABILITY G6: what may be old says so after this, ms. */
+/** What may be old says so after this, ms. */
 const LOST_WITHIN_MS = 25_000;
 
 test('both sides of a cut say what may be old, and of a key that was used on both one container is left', async () => {

@@ -14,7 +14,7 @@ import { cli } from '../cli/cli-process.ts';
 
 /** What a busy machine may need until all is as it should be, ms. */
 const SOON_MS = 20_000;
-/** RELIABILITY G6: an owner that is gone is shown as lost after this, ms; the second of two starts to wait later. */
+/** An owner that is gone is shown as lost after this, ms; the second of two starts to wait later. */
 const LOST_WITHIN_MS = 30_000;
 
 let engine: FakeEngineCluster;

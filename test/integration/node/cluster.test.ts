@@ -15,7 +15,7 @@ import { cli } from '../cli/cli-process.ts';
 
 /** What a change takes to be known everywhere, on a busy machine, ms. */
 const SOON_MS = 10_000;
-/** RELIABILITY G6: an owner that is gone is shown as lost after this, ms. */
+/** An owner that is gone is shown as lost after this, ms. */
 const LOST_WITHIN_MS = 25_000;
 const CANARY = 'canary-5f1f8e2b';
 
