@@ -497,7 +497,7 @@ describe('a member that', () => {
     );
     expect(answered.length).toBeGreaterThan(0);
     expect(answered.length).toBeLessThanOrEqual(SYNC_PROTOCOL.maxInboundStreams);
-    expect(grownMib).toBeLessThan(128);
+    expect(grownMib).toBeLessThan(192);
     await undisturbed();
     await peer[Symbol.asyncDispose]();
   });
