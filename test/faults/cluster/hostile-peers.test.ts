@@ -497,7 +497,7 @@ describe('a member that', () => {
     );
     expect(answered.length).toBeGreaterThan(0);
     expect(answered.length).toBeLessThanOrEqual(SYNC_PROTOCOL.maxInboundStreams);
-    expect(grownMib).toBeLessThan(192);
+    expect(grownMib).toBeLessThan(figure(128, 192));
     await undisturbed();
     await peer[Symbol.asyncDispose]();
   });
