@@ -8,6 +8,7 @@ import { proveAll, requireSigned, type Batch } from './batch.ts';
 import { decodeRecord, type LogRecord } from './log-record.ts';
 import { malformed } from './malformed.ts';
 import type { Mirror, ProvedRecord } from './mirror.ts';
+import { MAX_RECORDS_PER_OWNER } from './owner-state.ts';
 import { encodeProof, isProved } from './proof.ts';
 import { SetDigest } from './set-digest.ts';
 import { decodeStatement, type SignedStatement, type Statement } from './statement.ts';
@@ -37,6 +38,8 @@ export interface SyncClientDependencies {
 
 /** Most statements that are remembered as checked within one answer. */
 const MAX_CHECKED = 4096;
+/** Most keys of one log that are remembered within one answer: of more records than are kept, removed ones included. */
+const MAX_SEEN = 2 * MAX_RECORDS_PER_OWNER;
 
 /** An owner's log as it is being delivered. */
 interface Transfer {
@@ -49,7 +52,7 @@ interface Transfer {
   upTo: number | undefined;
   /** Something came that may not be on disk yet. */
   hasNews: boolean;
-  /** What was delivered, where it began at the beginning. */
+  /** What was delivered, where it began at the beginning, and was not more than is kept. */
   whole: Whole | undefined;
 }
 
@@ -217,6 +220,7 @@ class Answer {
       transfer.whole?.seen.add(record.key);
       if (record.body !== undefined) transfer.whole?.digest.add(record.key, record.seq);
     }
+    if (transfer.whole !== undefined && transfer.whole.seen.size > MAX_SEEN) transfer.whole = undefined;
     transfer.upTo = to;
     this.#records += records.length;
     const { owner } = transfer;

@@ -15,6 +15,7 @@ import { encodeFrame, encodeRequest, SYNC_PROTOCOL } from '../../../src/peers/re
 import { Ed25519Signing } from '../../../src/peers/signing.ts';
 import type { FrameStream } from '../../../src/peers/libp2p/frame-stream.ts';
 import { connectedWith, type Member, untilConnected } from '../../support/cluster-processes.ts';
+import { PULL_ALL } from '../../support/sync-requests.ts';
 import { create, FakeEngineCluster, SHORT_JOB } from '../../support/fake-engine-cluster.ts';
 import { boundMs, figure, IS_FULL } from '../../support/figure.ts';
 import { frames, HostilePeer } from '../../support/hostile-peer.ts';
@@ -466,14 +467,7 @@ describe('a member that', () => {
     const connection = await admitted(peer, one);
     const { pid } = one.node;
     const rssBefore = rssBytes(pid);
-    const request = encodeRequest({
-      kind: 'pull',
-      wants: [],
-      others: true,
-      evidence: [],
-      forgotten: [],
-      isInDoubt: false,
-    });
+    const request = encodeRequest(PULL_ALL);
     let opened = 0;
     for (let count = 0; count < STREAMS; count += 50) {
       const tries = Array.from({ length: 50 }, async () => {

@@ -5,6 +5,7 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CreateParams } from '../../../src/api/wire.ts';
 import { DaemonBundle } from '../../support/daemon-bundle.ts';
+import { PULL_ALL } from '../../support/sync-requests.ts';
 import { loadIdentity } from '../../../src/peers/identity.ts';
 import { encodeRequest, SYNC_PROTOCOL } from '../../../src/peers/replication/sync-messages.ts';
 import {
@@ -148,15 +149,7 @@ async function pulled(peer: HostilePeer, from: Member): Promise<Uint8Array[]> {
   await peer.join(connection);
   await waitFor('it to be admitted', PATIENCE_MS, async () => (await connectedWith(from)).has(peer.id));
   const stream = frames(await peer.open(connection, SYNC_PROTOCOL.id));
-  const want = {
-    kind: 'pull',
-    wants: [],
-    others: true,
-    evidence: [],
-    forgotten: [],
-    isInDoubt: false,
-  } as const;
-  await stream.write(encodeRequest(want));
+  await stream.write(encodeRequest(PULL_ALL));
   await stream.end();
   const received: Uint8Array[] = [];
   for (let frame = await stream.read(); frame !== undefined; frame = await stream.read())

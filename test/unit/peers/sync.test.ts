@@ -9,6 +9,7 @@ import {
   type SyncFrame,
 } from '../../../src/peers/replication/sync-messages.ts';
 import { SimulatedCluster, type SimulatedNode } from '../../support/simulated-cluster.ts';
+import { PULL_ALL } from '../../support/sync-requests.ts';
 import type { VirtualNode } from '../../support/virtual-network.ts';
 
 type Frame = Exclude<SyncFrame, { kind: 'batch' }>;
@@ -52,15 +53,7 @@ async function ask(node: SimulatedNode): Promise<Frame[]> {
   const opening = liar.open(node.nodeId, SYNC_PROTOCOL, new AbortController().signal);
   await cluster.clock.pass(10);
   const stream = await opening;
-  const request = {
-    kind: 'pull',
-    wants: [],
-    others: true,
-    evidence: [],
-    forgotten: [],
-    isInDoubt: false,
-  } as const;
-  await stream.write(encodeRequest(request));
+  await stream.write(encodeRequest(PULL_ALL));
   const frames: Frame[] = [];
   let isDone = false;
   const reading = (async (): Promise<void> => {
