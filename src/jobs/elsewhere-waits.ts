@@ -29,7 +29,8 @@ export class ElsewhereWaits {
   constructor(maxWaitMs: number, deps: { mirror: JobMirror; carried: CarriedJobs; clock: Clock }) {
     this.#mirror = deps.mirror;
     this.#carried = deps.carried;
-    this.#told = new JobWaits(maxWaitMs, { log: watched(deps.mirror), clock: deps.clock });
+    const isAwaited = (id: JobId): boolean => this.#told.isAwaited(id);
+    this.#told = new JobWaits(maxWaitMs, { log: watched(deps.mirror, isAwaited), clock: deps.clock });
   }
 
   /**
@@ -74,7 +75,7 @@ export class ElsewhereWaits {
   }
 }
 
-function watched(mirror: JobMirror): WatchedJobs {
+function watched(mirror: JobMirror, isAwaited: (id: JobId) => boolean): WatchedJobs {
   const get = (id: JobId): Job | undefined => mirror.find(id)?.job;
   return {
     get,
@@ -84,6 +85,10 @@ function watched(mirror: JobMirror): WatchedJobs {
       return found;
     },
     // Of several owners' jobs of one id, the one that counts is meant, whichever has changed.
-    subscribe: (listener) => mirror.subscribe((event) => listener(event, get(event.jobId))),
+    subscribe: (listener) =>
+      mirror.subscribe((event) => {
+        // A read for each change of all nodes would be a tenth of what hearing them costs.
+        if (isAwaited(event.jobId)) listener(event, get(event.jobId));
+      }),
   };
 }

@@ -38,6 +38,10 @@ export class JobWaits {
     });
   }
 
+  isAwaited(id: JobId): boolean {
+    return this.#waiters.has(id);
+  }
+
   /**
    * Resolves with the job once it has ended, or is up at least with `until: 'running'`. Fails with `timeout`, with the
    * reason of a signal where that is a `JobError` and `cancelled` otherwise, with `not_found` when the job is removed

@@ -181,15 +181,16 @@ export interface ListQuery {
   readonly states?: JobStatus[];
 }
 
-/** All pages of `JobService.List`. */
-export async function listJobs(port: number, query: ListQuery = {}): Promise<JobView[]> {
+/** The newest so many of `JobService.List`, the newest first; all of them unless it is said how many. */
+export async function listJobs(port: number, query: ListQuery = {}, count = Infinity): Promise<JobView[]> {
   const jobs: JobView[] = [];
   for (let cursor: string | undefined; ;) {
-    const params = { ...query, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
+    const limit = Math.min(PAGE_SIZE, count - jobs.length);
+    const params = { ...query, limit, ...(cursor !== undefined && { cursor }) };
     const page = await rpcCall(port, 'JobService.List', params);
     jobs.push(...page.jobs);
     cursor = page.next_cursor;
-    if (cursor === undefined) return jobs;
+    if (cursor === undefined || jobs.length >= count) return jobs;
   }
 }
 
@@ -221,16 +222,28 @@ const pictureOf = (jobs: readonly JobView[]): Picture =>
 
 /**
  * What the pictures of these nodes differ in, one line each: of jobs whose owner is among them, from what the owner itself
- * says; of all others, from what the first of them says.
+ * says; of all others, from what the first of them says. Of the newest so many jobs of the cluster alone where a number is
+ * given.
  */
-export async function differences(members: readonly Member[]): Promise<string[]> {
+async function differences(members: readonly Member[], count = Infinity): Promise<string[]> {
   const owners = new Set(members.map(({ id }) => id));
-  const own = await Promise.all(members.map(({ home }) => listJobs(home.port)));
-  const views = await Promise.all(members.map(({ home }) => listJobs(home.port, { all_nodes: true })));
+  const own = await Promise.all(members.map(({ home }) => listJobs(home.port, {}, count)));
+  const views = await Promise.all(members.map(({ home }) => listJobs(home.port, { all_nodes: true }, count)));
   const ofOthers = (views[0] ?? []).filter(({ owner }) => !owners.has(owner));
-  const expected = pictureOf([...own.flat(), ...ofOthers]);
-  return views.flatMap((view, index) => differencesOf(expected, pictureOf(view), members[index]?.id ?? ''));
+  const expected = [...own.flat(), ...ofOthers];
+  const limit = newestFirst(expected.map(({ job_id }) => job_id))[count - 1] ?? '';
+  const isNewer = ({ job_id }: JobView): boolean => job_id > limit;
+  return views.flatMap((view, index) =>
+    differencesOf(
+      pictureOf(expected.filter(isNewer)),
+      pictureOf(view.filter(isNewer)),
+      members[index]?.id ?? '',
+    ),
+  );
 }
+
+/** A job's id begins with the time it was made at. */
+const newestFirst = (ids: string[]): string[] => ids.sort().reverse();
 
 function differencesOf(expected: Picture, seen: Picture, where: string): string[] {
   const ids = new Set([...expected.keys(), ...seen.keys()]);
@@ -241,11 +254,18 @@ function differencesOf(expected: Picture, seen: Picture, where: string): string[
   });
 }
 
-/** Resolves with how long it took, ms, once every one of these nodes tells the same of every job. */
-export async function untilEqual(members: readonly Member[], timeoutMs: number): Promise<number> {
+/**
+ * Resolves with how long it took, ms, once every one of these nodes tells the same of every job, or of the newest so many
+ * alone.
+ */
+export async function untilEqual(
+  members: readonly Member[],
+  timeoutMs: number,
+  count = Infinity,
+): Promise<number> {
   let found: string[] = [];
   return waitFor('every node to tell the same', timeoutMs, async () => {
-    found = await differences(members);
+    found = await differences(members, count);
     return found.length === 0;
   }).catch((error: Error) => {
     throw new Error(`${error.message}; ${found.length} differ:\n${found.slice(0, 10).join('\n')}`);
@@ -254,20 +274,22 @@ export async function untilEqual(members: readonly Member[], timeoutMs: number):
 
 /** From the call on, ms. */
 export interface Recovery {
-  /** Until the first of the pairs that were not connected was; 0 when all were. */
-  readonly firstConnectedMs: number;
+  /** Until the first of the pairs that were not connected was; undefined when all were. */
+  readonly firstConnectedMs: number | undefined;
   /** Until the last was. */
   readonly connectedMs: number;
-  /** Until all told the same, and were seen to. */
+  /** Until all told the same of the newest jobs, and were seen to. */
   readonly equalMs: number;
-  /** How long it takes to look whether they do: of a long history longer than to mend it. */
-  readonly lookMs: number;
+  /** Until they were seen to tell the same of every job, of which one look may take seconds. */
+  readonly allEqualMs: number;
 }
+
+/** As many jobs as a fault concerns, or more: to compare a long history takes longer than to mend it. */
+const NEWEST = 300;
 
 /** All these waits at once, from now on. */
 export async function untilRecovered(members: readonly Member[], timeoutMs: number): Promise<Recovery> {
   const startedMs = performance.now();
-  const equal = untilEqual(members, timeoutMs);
   let missingBefore: number | undefined;
   let firstConnectedMs: number | undefined;
   const connected = waitFor('every member to be connected with every other', timeoutMs, async () => {
@@ -276,11 +298,9 @@ export async function untilRecovered(members: readonly Member[], timeoutMs: numb
     if (missing < missingBefore) firstConnectedMs ??= performance.now() - startedMs;
     return missing === 0;
   });
-  const [connectedMs, equalMs] = await Promise.all([connected, equal]);
-  const lookedMs = performance.now();
-  await differences(members);
-  const lookMs = performance.now() - lookedMs;
-  return { firstConnectedMs: firstConnectedMs ?? 0, connectedMs, equalMs, lookMs };
+  const [connectedMs, equalMs] = await Promise.all([connected, untilEqual(members, timeoutMs, NEWEST)]);
+  await untilEqual(members, timeoutMs);
+  return { firstConnectedMs, connectedMs, equalMs, allEqualMs: performance.now() - startedMs };
 }
 
 /** Who is not connected with whom, as each says it of itself. */

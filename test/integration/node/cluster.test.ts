@@ -47,7 +47,7 @@ function bytesOf({ home }: Member): Buffer {
 }
 
 describe('two nodes', () => {
-  test('a job is known on the other from the first moment, under its id, and is carried out once', async () => {
+  test('1.4.8 a job is known on the other from the first moment, under its id, and is carried out once', async () => {
     const [one, two] = await pair();
     const ids: string[] = [];
     for (let round = 0; round < 200; round += 1) {
@@ -69,7 +69,7 @@ describe('two nodes', () => {
     );
   });
 
-  test('a job of many kilobytes is told of without any value of its environment', async () => {
+  test('1.4.9 a job of many kilobytes is told of without any value of its environment', async () => {
     const [one, two] = await pair();
     const env = Object.fromEntries(
       Array.from({ length: 40 }, (_, index) => [`NAME_${index}`, `${CANARY}-${index}-${'x'.repeat(500)}`]),
@@ -157,7 +157,7 @@ describe('two nodes', () => {
 });
 
 describe('a node whose peers cannot be reached', () => {
-  test('accepts jobs and carries them out as if it had none', async () => {
+  test('1.4.10 accepts jobs and carries them out as if it had none', async () => {
     // One that nobody answers for, one where nobody listens.
     const alone = await engine.cluster.add({
       bootstrap: ['/ip4/192.0.2.1/tcp/4001', '/ip4/127.0.0.1/tcp/9'],
@@ -175,7 +175,7 @@ describe('a node whose peers cannot be reached', () => {
 });
 
 describe('a node that joins later', () => {
-  test('by a token: knows every job of before, from whoever has it', async () => {
+  test('1.4.13 by a token: knows every job of before, from whoever has it', async () => {
     const [one, two] = await pair();
     for (let count = 0; count < 20; count += 1) await create(count % 2 === 0 ? one : two);
     const { stdout } = await cli([
