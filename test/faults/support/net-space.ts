@@ -74,7 +74,7 @@ export class NetSpace implements AsyncDisposable {
     const path = join(this.#directory, `${port}.sock`);
     const script = `require('node:net').createServer((from) => {
       const to = require('node:net').connect(${port}, '127.0.0.1');
-      for (const [a, b] of [[from, to], [to, from]]) a.on('error', () => b.destroy()).on('close', () => b.destroy()).pipe(b);
+      for (const [a, b] of [[from, to], [to, from]]) a.on('error', () => b.destroy()).on('close', () => b.destroySoon()).pipe(b);
     }).listen(${JSON.stringify(path)})`;
     const [command = '', ...args] = [...this.launcher, process.execPath, '-e', script];
     const inside = spawn(command, args, { stdio: 'ignore' });
@@ -84,8 +84,9 @@ export class NetSpace implements AsyncDisposable {
         [from, to],
         [to, from],
       ] as const)
+        // Of a long answer some is still on its way when whoever wrote it has closed.
         a.on('error', () => b.destroy())
-          .on('close', () => b.destroy())
+          .on('close', () => b.destroySoon())
           .pipe(b);
     });
     this.#doors.push({ server, inside });
