@@ -1,4 +1,4 @@
-import { nearest } from './nearest.ts';
+import { nearest } from '../kernel/nearest.ts';
 import { shown, type Problem, type Source } from './problem.ts';
 import { flagOf, SETTING_KEYS, settingOf, variableOf, VARIABLE_PREFIX, type SettingKey } from './settings.ts';
 

@@ -1,7 +1,16 @@
 import { z } from 'zod';
-import { parseDuration } from '../kernel/duration.ts';
+import {
+  cpu,
+  duration,
+  envName,
+  FIELD_LIMITS,
+  memory,
+  pids,
+  portNumber,
+  record,
+  text,
+} from '../kernel/field-types.ts';
 import { isNodeId } from '../kernel/peer-address.ts';
-import { parseSize } from '../kernel/size.ts';
 
 /**
  * What a job asks for, as a client writes it. `parse` gives the domain's own shape, units in the names; defaults that
@@ -21,12 +30,8 @@ export const SPEC_LIMITS = {
   portCount: 32,
   nameLength: 128,
   keyLength: 256,
-  maxCpus: 1024,
-  maxMemoryBytes: 64 * 1024 ** 4,
-  minMemoryBytes: 6 * 1024 ** 2,
-  maxPids: 4_194_304,
   maxAttempts: 100,
-  maxDurationMs: 365 * 86_400_000,
+  ...FIELD_LIMITS,
 } as const;
 
 /** Where a job runs, beside the id of a node. */
@@ -34,58 +39,6 @@ const PLACEMENT_WORDS: ReadonlySet<string> = new Set(['local', 'any', 'every']);
 
 /** Labels that begin so are ours; a job may not set them. */
 export const RESERVED_LABEL_PREFIX = 'container-manager.';
-
-/** NUL cannot be an argument or an environment value of any process. */
-const text = (maxLength: number) =>
-  z
-    .string()
-    .max(maxLength)
-    .refine((value) => !value.includes('\0'), { error: 'must not contain a NUL character' });
-
-const duration = z.union([z.string(), z.number()]).transform((value, context) => {
-  const ms =
-    typeof value === 'number'
-      ? Number.isSafeInteger(value) && value >= 0
-        ? value
-        : undefined
-      : parseDuration(value);
-  if (ms === undefined || ms > SPEC_LIMITS.maxDurationMs) {
-    context.addIssue({
-      code: 'custom',
-      message: 'must be a duration such as 30s, 5m or 1h30m, or whole milliseconds',
-    });
-    return z.NEVER;
-  }
-  return ms;
-});
-
-const memory = z.union([z.string(), z.number()]).transform((value, context) => {
-  const bytes = typeof value === 'number' ? value : parseSize(value);
-  if (bytes === undefined || !Number.isSafeInteger(bytes)) {
-    context.addIssue({ code: 'custom', message: 'must be a size such as 512m or 1g, or whole bytes' });
-    return z.NEVER;
-  }
-  if (bytes < SPEC_LIMITS.minMemoryBytes || bytes > SPEC_LIMITS.maxMemoryBytes) {
-    context.addIssue({ code: 'custom', message: 'must be between 6m and 64t' });
-    return z.NEVER;
-  }
-  return bytes;
-});
-
-const cpu = z.union([z.string(), z.number()]).transform((value, context) => {
-  const cpus =
-    typeof value === 'number' ? value : /^\d{1,4}(\.\d{1,3})?$/.test(value) ? Number(value) : Number.NaN;
-  if (!(cpus >= 0.01 && cpus <= SPEC_LIMITS.maxCpus)) {
-    context.addIssue({
-      code: 'custom',
-      message: `must be a number of cores between 0.01 and ${SPEC_LIMITS.maxCpus}`,
-    });
-    return z.NEVER;
-  }
-  return cpus;
-});
-
-const portNumber = z.int().min(1).max(65_535);
 
 const port = z.strictObject({
   container: portNumber,
@@ -116,20 +69,11 @@ const timeouts = z.strictObject({
   run: duration.optional(),
 });
 
-const envName = z
-  .string()
-  .regex(/^[^=\0]{1,256}$/, { error: 'must be 1 to 256 characters without = and NUL' });
-
 const labelName = z
   .string()
   .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,253}[A-Za-z0-9])?$/, { error: 'must be letters, digits, . _ / -' })
   .refine((name) => !name.startsWith(RESERVED_LABEL_PREFIX), {
     error: `must not begin with ${RESERVED_LABEL_PREFIX}`,
-  });
-
-const record = <Name extends z.ZodType<string, string>>(name: Name, valueLength: number, maxCount: number) =>
-  z.record(name, text(valueLength)).refine((entries) => Object.keys(entries).length <= maxCount, {
-    error: `must have at most ${maxCount} entries`,
   });
 
 const specFields = z.strictObject({
@@ -148,7 +92,7 @@ const specFields = z.strictObject({
     .strictObject({
       cpu: cpu.optional(),
       memory: memory.optional(),
-      pids: z.int().min(1).max(SPEC_LIMITS.maxPids).optional(),
+      pids: pids.optional(),
     })
     .default({})
     .describe("cpu in cores, memory as 512m or bytes, pids as a count; the node's defaults otherwise"),

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { FLAGS } from '../../../src/config/flags.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { nearest } from '../../../src/config/nearest.ts';
+import { nearest } from '../../../src/kernel/nearest.ts';
 import { printConfig } from '../../../src/config/print.ts';
 import { configurationReference } from '../../../src/config/reference.ts';
 import { SETTING_KEYS } from '../../../src/config/settings.ts';

@@ -1,4 +1,4 @@
-/** Longest name worth comparing: no setting's is half as long. */
+/** Longest name worth comparing: none of ours is half as long. */
 const MAX_NAME_LENGTH = 80;
 
 /** How many letters may differ for a name to be taken for a slip of the other. */
