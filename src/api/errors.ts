@@ -43,6 +43,7 @@ const REPLIES: Readonly<
   engine_unavailable: ['internal_error', 503],
   engine_error: ['internal_error', 502],
   name_conflict: ['invalid_state', 409],
+  not_running: ['invalid_state', 409],
   image_not_found: ['image_error', 404],
   image_unauthorized: ['image_error', 403],
   image_error: ['image_error', 502],

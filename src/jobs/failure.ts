@@ -19,6 +19,7 @@ const REASON_OF: Readonly<Record<RuntimeErrorCode, JobReason>> = {
   timeout: 'engine_error',
   name_conflict: 'name_conflict',
   not_found: 'container_lost',
+  not_running: 'container_lost',
   image_not_found: 'image_not_found',
   image_unauthorized: 'image_unauthorized',
   image_error: 'image_error',

@@ -12,6 +12,13 @@ export interface RuntimeDriver extends AsyncDisposable {
   info(signal?: AbortSignal): Promise<EngineInfo>;
   /** The local image a reference stands for, or `undefined` when it is not there. */
   findImage(reference: string, signal?: AbortSignal): Promise<ImageInfo | undefined>;
+  /** The local images that carry all the labels given. */
+  listImages(labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<ImageSummary[]>;
+  /**
+   * That images came, went, or were given or lost a name, from the subscription on. A hint, under the rules of `events`:
+   * whoever needs to know looks at the images anew.
+   */
+  imageEvents(options: ImageEventsOptions): AsyncIterable<ImageEvent>;
   /**
    * Fetches an image. Pulls of one reference are shared; the transfer is aborted when the last caller's signal is.
    * Fails with `image_not_found`, `image_unauthorized`, `image_error`, or `timeout` when nothing arrives for the
@@ -24,6 +31,10 @@ export interface RuntimeDriver extends AsyncDisposable {
   start(id: InstanceId): Promise<void>;
   /** Sends the stop signal and, after the grace period, SIGKILL. A stopped one is left as it is. */
   stop(id: InstanceId, options: StopOptions): Promise<void>;
+  /** Holds its processes still; they keep their memory. A paused one is left as it is; `not_running` for one that has ended. */
+  pause(id: InstanceId): Promise<void>;
+  /** Lets them go on. A running one is left as it is; `not_running` for one that has ended. */
+  unpause(id: InstanceId): Promise<void>;
   /** Removes it with its anonymous volumes, running or not. One that is gone is fine. */
   remove(id: InstanceId): Promise<void>;
   /** By id or by name; `undefined` when there is none. */
@@ -39,6 +50,11 @@ export interface RuntimeDriver extends AsyncDisposable {
   logs(id: InstanceId, options: LogsOptions): AsyncIterable<LogChunk>;
   /** One sample of what it uses; `undefined` when it is not running. */
   stats(id: InstanceId, signal?: AbortSignal): Promise<InstanceStats | undefined>;
+  /**
+   * A regular file of its file system, running or not. Symbolic links are followed within that file system; a relative
+   * path begins at its root. Holds `maxBytes` in memory at most.
+   */
+  readFile(id: InstanceId, path: string, options: ReadFileOptions): Promise<InstanceFile>;
 }
 
 export interface EngineInfo {
@@ -54,6 +70,35 @@ export interface ImageInfo {
   /** `name@sha256:…` as the registry gave it; undefined for an image made here. */
   readonly digest: string | undefined;
   readonly sizeBytes: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** As `EngineInfo` names them: `amd64`. */
+  readonly architecture: string;
+}
+
+export interface ImageSummary {
+  /** The digest of its configuration: `sha256:…`. */
+  readonly id: string;
+  /** The names it has here: `app:1.2`. None where another image has taken its last one. */
+  readonly tags: readonly string[];
+  /** `name@sha256:…` for each repository it came from. */
+  readonly digests: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly architecture: string;
+  readonly createdAtMs: number;
+}
+
+export interface ImageEventsOptions {
+  readonly signal: AbortSignal;
+  /** Called once the engine has accepted the subscription. */
+  readonly onSubscribed?: () => void;
+}
+
+export interface ImageEvent {
+  readonly type: 'added' | 'removed' | 'tagged' | 'untagged';
+  /** What the engine calls it: an id or a reference. */
+  readonly image: string;
+  /** The engine's wall clock. */
+  readonly atMs: number;
 }
 
 export interface PullOptions {
@@ -191,3 +236,16 @@ export interface InstanceStats {
   readonly blockWrittenBytes: number;
   readonly pids: number;
 }
+
+export interface ReadFileOptions {
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+export type InstanceFile =
+  | { readonly kind: 'file'; readonly data: Buffer }
+  /** There is nothing of that name; links that lead nowhere or in a circle included. */
+  | { readonly kind: 'missing' }
+  /** A directory, a device, a socket or the like. */
+  | { readonly kind: 'not_a_file' }
+  | { readonly kind: 'too_large'; readonly bytes: number };

@@ -6,6 +6,7 @@ export const RUNTIME_ERROR_CODES = {
   timeout: 'the engine did not answer in time; the outcome of the call is unknown',
   name_conflict: 'an instance of that name exists',
   not_found: 'there is no such instance',
+  not_running: 'the instance does not run',
   image_not_found: 'the image, or that tag of it, does not exist',
   image_unauthorized: 'the registry wants other credentials',
   image_error: 'the pull failed in a way that a retry may mend',

@@ -5,14 +5,18 @@ import type { RuntimeDriver } from './driver.ts';
 const TIMED = [
   'info',
   'findImage',
+  'listImages',
   'pullImage',
   'create',
   'start',
   'stop',
+  'pause',
+  'unpause',
   'remove',
   'inspect',
   'list',
   'stats',
+  'readFile',
 ] as const;
 
 /** The same driver, with every call told to `onCall`: its name, `ok` or the error's code, and how long it took. */
@@ -39,6 +43,7 @@ export function measuredDriver(
   return {
     ...(Object.fromEntries(timed) as Pick<RuntimeDriver, (typeof TIMED)[number]>),
     events: (options) => driver.events(options),
+    imageEvents: (options) => driver.imageEvents(options),
     logs: (id, options) => driver.logs(id, options),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };

@@ -2,7 +2,11 @@ import type { InstanceId } from '../../src/kernel/ids.ts';
 import type {
   EngineInfo,
   EventsOptions,
+  ImageEvent,
+  ImageEventsOptions,
   ImageInfo,
+  ImageSummary,
+  InstanceFile,
   InstancePlan,
   InstanceSummary,
   InstanceView,
@@ -11,7 +15,13 @@ import type {
   RuntimeEvent,
 } from '../../src/runtime/driver.ts';
 
-const IMAGE: ImageInfo = { id: 'sha256:noop', digest: undefined, sizeBytes: 1 };
+const IMAGE: ImageInfo = {
+  id: 'sha256:noop',
+  digest: undefined,
+  sizeBytes: 1,
+  labels: {},
+  architecture: 'none',
+};
 const INFO: EngineInfo = { name: 'No-op Engine', version: '1', apiVersion: '1', architecture: 'none' };
 
 /** An engine whose containers have exited with 0 as soon as they are started. It remembers nothing and costs nothing. */
@@ -28,6 +38,10 @@ export class NoopDriver implements RuntimeDriver {
     return IMAGE;
   }
 
+  async listImages(): Promise<ImageSummary[]> {
+    return [];
+  }
+
   async create(plan: InstancePlan): Promise<InstanceId> {
     return plan.name as InstanceId;
   }
@@ -37,6 +51,14 @@ export class NoopDriver implements RuntimeDriver {
   async stop(): Promise<void> {}
 
   async remove(): Promise<void> {}
+
+  async pause(): Promise<void> {}
+
+  async unpause(): Promise<void> {}
+
+  async readFile(): Promise<InstanceFile> {
+    return { kind: 'missing' };
+  }
 
   async inspect(idOrName: string): Promise<InstanceView> {
     const nowMs = Date.now();
@@ -60,6 +82,11 @@ export class NoopDriver implements RuntimeDriver {
   }
 
   async *events(options: EventsOptions): AsyncIterable<RuntimeEvent> {
+    options.onSubscribed?.();
+    await new Promise((resolve) => options.signal.addEventListener('abort', resolve, { once: true }));
+  }
+
+  async *imageEvents(options: ImageEventsOptions): AsyncIterable<ImageEvent> {
     options.onSubscribed?.();
     await new Promise((resolve) => options.signal.addEventListener('abort', resolve, { once: true }));
   }

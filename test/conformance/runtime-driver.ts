@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceId } from '../../src/kernel/ids.ts';
 import type {
+  ImageEvent,
+  InstanceFile,
   InstancePlan,
   InstanceView,
   LogChunk,
@@ -8,6 +10,7 @@ import type {
   RuntimeDriver,
   RuntimeEvent,
 } from '../../src/runtime/driver.ts';
+import type { FileImage } from '../support/file-image.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../src/runtime/errors.ts';
 
 /** What an instance does when it starts; each driver's subject says it in its own arguments. */
@@ -35,6 +38,10 @@ export interface RuntimeDriverSubject extends AsyncDisposable {
   preparePull(): Promise<string>;
   /** One that no registry has. */
   readonly unknownImage: string;
+  /** Makes a local image that holds these files and carries these labels; its reference. */
+  makeImage(image: FileImage): Promise<string>;
+  /** Takes a name of a local image away, and with its last one the image. */
+  removeImage(reference: string): Promise<void>;
 }
 
 /** Generous: the suite proves what happens, not how fast. */
@@ -102,6 +109,181 @@ export function describeRuntimeDriver(name: string, makeSubject: () => Promise<R
         const reason = new Error('changed my mind');
         const aborted = driver.pullImage(subject.unknownImage, { signal: AbortSignal.abort(reason) });
         await expect(aborted).rejects.toBe(reason);
+      });
+    });
+
+    describe('images by label', () => {
+      it('gives those that carry all labels', async () => {
+        const group = crypto.randomUUID();
+        const both = await subject.makeImage({ labels: { group, colour: 'blue' } });
+        const one = await subject.makeImage({ labels: { group } });
+        const tags = async (labels: Record<string, string>): Promise<string[]> =>
+          (await driver.listImages(labels)).flatMap((image) => image.tags).sort();
+        expect(await tags({ group })).toEqual([both, one].sort());
+        expect(await tags({ group, colour: 'blue' })).toEqual([both]);
+        expect(await tags({ group, colour: 'green' })).toEqual([]);
+        const [image] = await driver.listImages({ group, colour: 'blue' });
+        const found = await driver.findImage(both);
+        expect(image).toMatchObject({ id: found?.id, labels: { group, colour: 'blue' }, digests: [] });
+        expect(image?.architecture).toBe((await driver.info()).architecture);
+        expect(Math.abs((image?.createdAtMs ?? 0) - Date.now())).toBeLessThan(60_000);
+        expect(found).toMatchObject({ labels: image?.labels, architecture: image?.architecture });
+      });
+
+      it('tells that one came, and that it went', async () => {
+        await using events = await subscribeImages(driver);
+        const reference = await subject.makeImage({ labels: { group: crypto.randomUUID() } });
+        const id = (await driver.findImage(reference))?.id ?? '';
+        const types = (): string[] => events.seen.filter(({ image }) => image === id).map(({ type }) => type);
+        await until(() => Promise.resolve(types().includes('added')));
+        await subject.removeImage(reference);
+        await until(() => Promise.resolve(types().includes('removed')));
+        expect(await driver.findImage(reference)).toBeUndefined();
+        for (const event of events.seen) expect(Math.abs(event.atMs - Date.now())).toBeLessThan(60_000);
+      });
+
+      it('ends when its signal is aborted', async () => {
+        const events = await subscribeImages(driver);
+        await events[Symbol.asyncDispose]();
+        const seen: ImageEvent[] = [];
+        for await (const event of driver.imageEvents({ signal: AbortSignal.abort() })) seen.push(event);
+        expect(seen).toEqual([]);
+      });
+    });
+
+    describe('readFile', () => {
+      const text = Buffer.from('hello\n');
+      const big = Buffer.alloc(300_000, 'x');
+      let id: InstanceId;
+      const read = (path: string, maxBytes = 1024 ** 2): Promise<InstanceFile> =>
+        driver.readFile(id, path, { maxBytes });
+      beforeAll(async () => {
+        const image = await subject.makeImage({
+          files: {
+            '/data/file': text,
+            '/data/big': big,
+            '/data/empty': Buffer.alloc(0),
+            '/data/relative': { link: 'file' },
+            '/data/absolute': { link: '/data/file' },
+            '/data/chain': { link: 'relative' },
+            '/data/escape': { link: '../../../../../data/file' },
+            '/data/dangling': { link: 'nowhere' },
+            '/data/loop': { link: 'loop2' },
+            '/data/loop2': { link: 'loop' },
+            '/data/to-directory': { link: '/x' },
+            '/way': { link: 'data' },
+            '/x/y/up': { link: '../z/file' },
+            '/x/z/file': Buffer.from('z'),
+            '/short': { link: '/x/y' },
+            '/odd $(name) ?&#%25/f i\nle': Buffer.from('odd'),
+          },
+        });
+        id = await driver.create({ ...subject.plan(), image });
+      });
+
+      it.each([
+        ['a file', '/data/file'],
+        ['a relative path, from the root on', 'data/file'],
+        ['a path with dots in it', '/data/../data/./file'],
+        ['a relative link', '/data/relative'],
+        ['an absolute link', '/data/absolute'],
+        ['a link to a link', '/data/chain'],
+        ['a file through a linked directory', '/way/file'],
+        ['a link through a linked directory', '/way/chain'],
+        ['a link that climbs above the root', '/data/escape'],
+      ])('reads %s', async (_what, path) => {
+        expect(await read(path)).toEqual({ kind: 'file', data: text });
+      });
+
+      it('takes what is above from where a linked directory really is', async () => {
+        expect(await read('/short/up')).toEqual({ kind: 'file', data: Buffer.from('z') });
+      });
+
+      it('takes every character of a path for itself', async () => {
+        const path = '/odd $(name) ?&#%25/f i\nle';
+        expect(await read(path)).toEqual({ kind: 'file', data: Buffer.from('odd') });
+      });
+
+      it.each([
+        '/nowhere',
+        '/data/nowhere/file',
+        '/data/file/below',
+        '/data/dangling',
+        '/data/loop',
+        '',
+        '/data/file\0.txt',
+        `/${'x'.repeat(5000)}`,
+      ])('finds nothing at %j', async (path) => {
+        expect(await read(path)).toEqual({ kind: 'missing' });
+      });
+
+      it.each(['/', '/data', '/way', '/data/to-directory'])(
+        'takes the directory %s for none',
+        async (path) => {
+          expect(await read(path)).toEqual({ kind: 'not_a_file' });
+        },
+      );
+
+      it('reads no more than it may', async () => {
+        expect(await read('/data/big', big.length)).toEqual({ kind: 'file', data: big });
+        expect(await read('/data/big', big.length - 1)).toEqual({ kind: 'too_large', bytes: big.length });
+        expect(await read('/data/empty', 0)).toEqual({ kind: 'file', data: Buffer.alloc(0) });
+      });
+
+      it('reads many at once', async () => {
+        const files = await Promise.all(Array.from({ length: 10 }, () => read('/data/big')));
+        for (const file of files) expect(file).toEqual({ kind: 'file', data: big });
+      });
+
+      it('reads of a running one', async () => {
+        const running = await started();
+        const options = { maxBytes: 1024 };
+        expect(await driver.readFile(running, '/no-such-file', options)).toEqual({ kind: 'missing' });
+      });
+
+      it('says not_found when there is no such instance', async () => {
+        const options = { maxBytes: 1 };
+        await expectCode(driver.readFile('0123456789ab' as InstanceId, '/data/file', options), 'not_found');
+      });
+
+      it('leaves at once when its signal is aborted', async () => {
+        const reason = new Error('changed my mind');
+        const options = { maxBytes: 1, signal: AbortSignal.abort(reason) };
+        await expect(driver.readFile(id, '/data/file', options)).rejects.toBe(reason);
+      });
+    });
+
+    describe('pause', () => {
+      it('holds a running one still, and lets it go on', async () => {
+        const id = await started();
+        await driver.pause(id);
+        expect(await view(id)).toMatchObject({ state: 'paused', exit: undefined });
+        await driver.pause(id);
+        await driver.unpause(id);
+        expect((await view(id)).state).toBe('running');
+        await driver.unpause(id);
+        expect((await view(id)).state).toBe('running');
+      });
+
+      it('does not keep one from being stopped, or removed', async () => {
+        const [stopped, removed] = [await started(), await started()];
+        await driver.pause(stopped);
+        await driver.pause(removed);
+        await driver.stop(stopped, { graceMs: 5000 });
+        expect((await view(stopped)).state).toBe('exited');
+        await driver.remove(removed);
+        expect(await driver.inspect(removed)).toBeUndefined();
+      });
+
+      it('says not_running of one that does not', async () => {
+        const id = await driver.create(subject.plan());
+        await expectCode(driver.pause(id), 'not_running');
+        await expectCode(driver.unpause(id), 'not_running');
+      });
+
+      it('says not_found when there is no such instance', async () => {
+        await expectCode(driver.pause('0123456789ab' as InstanceId), 'not_found');
+        await expectCode(driver.unpause('0123456789ab' as InstanceId), 'not_found');
       });
     });
 
@@ -434,6 +616,25 @@ async function collect(chunks: AsyncIterable<LogChunk>): Promise<{ stdout: strin
   const texts = { stdout: '', stderr: '' };
   for await (const { stream, data } of chunks) texts[stream] += data.toString();
   return texts;
+}
+
+async function subscribeImages(driver: RuntimeDriver): Promise<{ seen: ImageEvent[] } & AsyncDisposable> {
+  const abort = new AbortController();
+  const seen: ImageEvent[] = [];
+  const { promise: subscribed, resolve, reject } = Promise.withResolvers<void>();
+  const reading = (async () => {
+    const options = { signal: abort.signal, onSubscribed: resolve };
+    for await (const event of driver.imageEvents(options)) seen.push(event);
+  })();
+  reading.catch(reject);
+  await subscribed;
+  return {
+    seen,
+    [Symbol.asyncDispose]: async () => {
+      abort.abort();
+      await reading;
+    },
+  };
 }
 
 async function subscribe(

@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
-import { findBusybox, follow } from './docker.ts';
+import { findBusybox } from './docker.ts';
+import { follow } from './engine-progress.ts';
 
 const run = promisify(execFile);
 

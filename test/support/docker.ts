@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Docker from 'dockerode';
 import type { InstancePlan } from '../../src/runtime/driver.ts';
+import { follow } from './engine-progress.ts';
+import { type FileImage, importFileImage } from './file-image.ts';
 
 const run = promisify(execFile);
 
@@ -106,23 +108,13 @@ async function isStatic(path: string): Promise<boolean> {
   return /not a dynamic executable|statically linked/.test(stdout);
 }
 
-/** Waits for an engine's progress stream to end, and fails when it says so. */
-export async function follow(docker: Docker, stream: NodeJS.ReadableStream): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    docker.modem.followProgress(stream, (error: Error | null, output: { error?: string }[]) => {
-      const failure = error?.message ?? output.find((line) => line.error !== undefined)?.error;
-      if (failure === undefined) resolve();
-      else reject(new Error(failure));
-    });
-  });
-}
-
 /** Keeps one test run apart from others on the same engine. Dispose to remove all that carries its labels. */
 export class DockerRun implements AsyncDisposable {
   readonly docker: Docker;
   readonly id = randomUUID();
   readonly labels: Readonly<Record<string, string>> = { [TEST_LABEL]: this.id };
   readonly network = `cm-test-${this.id.slice(0, 8)}`;
+  readonly #images: string[] = [];
   #count = 0;
 
   constructor(docker: Docker) {
@@ -158,6 +150,15 @@ export class DockerRun implements AsyncDisposable {
     };
   }
 
+  /** A local image of these files, which goes with the run; its reference. */
+  async makeImage(image: FileImage): Promise<string> {
+    this.#count += 1;
+    const reference = `cm-test-${this.id.slice(0, 8)}-${this.#count}:1`;
+    this.#images.push(reference);
+    await importFileImage(this.docker, reference, image);
+    return reference;
+  }
+
   async list(): Promise<Docker.ContainerInfo[]> {
     const label = Object.entries(this.labels).map(([name, value]) => `${name}=${value}`);
     return this.docker.listContainers({ all: true, filters: { label } });
@@ -170,6 +171,9 @@ export class DockerRun implements AsyncDisposable {
         this.docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreStatus(404, 409)),
       ),
     );
+    for (const reference of this.#images) {
+      await this.docker.getImage(reference).remove({ force: true }).catch(ignoreStatus(404, 409));
+    }
     await this.docker.getNetwork(this.network).remove().catch(ignoreStatus(404));
   }
 }

@@ -2,9 +2,12 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type {
   EventsOptions,
+  ImageEventsOptions,
+  InstanceFile,
   LogChunk,
   LogsOptions,
   PullOptions,
+  ReadFileOptions,
   RuntimeDriver,
 } from '../../src/runtime/driver.ts';
 import { RuntimeError } from '../../src/runtime/errors.ts';
@@ -30,16 +33,23 @@ export class EngineClient {
     return {
       info: (signal) => call('info', [], signal),
       findImage: (reference, signal) => call('findImage', [reference], signal),
+      listImages: (labels, signal) => call('listImages', [labels], signal),
+      imageEvents: ({ signal, onSubscribed, ...options }: ImageEventsOptions) =>
+        this.#stream('imageEvents', [options], signal, onSubscribed),
       pullImage: (reference, { signal }: PullOptions) => call('pullImage', [reference, {}], signal),
       create: (plan) => call('create', [plan]),
       start: (id) => call('start', [id]),
       stop: (id, options) => call('stop', [id, options]),
+      pause: (id) => call('pause', [id]),
+      unpause: (id) => call('unpause', [id]),
       remove: (id) => call('remove', [id]),
       inspect: (idOrName, signal) => call('inspect', [idOrName], signal),
       list: (labels, signal) => call('list', [labels], signal),
       stats: (id, signal) => call('stats', [id], signal),
       events: ({ signal, onSubscribed, ...options }: EventsOptions) =>
         this.#stream('events', [options], signal, onSubscribed),
+      readFile: async (id, path, { signal, ...options }: ReadFileOptions) =>
+        decodeFile(await call('readFile', [id, path, options], signal)),
       logs: (id, { signal, ...options }: LogsOptions) =>
         decodeLogs(this.#stream('logs', [id, options], signal)),
     };
@@ -132,6 +142,12 @@ async function* decodeLogs(
   chunks: AsyncIterable<{ stream: LogChunk['stream']; data: string }>,
 ): AsyncGenerator<LogChunk> {
   for await (const { stream, data } of chunks) yield { stream, data: Buffer.from(data, 'base64') };
+}
+
+type WireFile = Exclude<InstanceFile, { kind: 'file' }> | { kind: 'file'; data: string };
+
+function decodeFile(file: WireFile): InstanceFile {
+  return file.kind === 'file' ? { kind: 'file', data: Buffer.from(file.data, 'base64') } : file;
 }
 
 function failureOf(answer: WireAnswer | undefined): RuntimeError {

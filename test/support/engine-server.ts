@@ -11,10 +11,17 @@ import type { WireAnswer, WireRequest } from './engine-wire.ts';
 type Calls = Record<string, (...args: unknown[]) => unknown>;
 
 /** Calls whose last argument is options that hold a signal, or the signal itself. */
-const SIGNAL_IN_OPTIONS: ReadonlySet<string> = new Set(['pullImage', 'events', 'logs']);
+const SIGNAL_IN_OPTIONS: ReadonlySet<string> = new Set([
+  'pullImage',
+  'events',
+  'imageEvents',
+  'logs',
+  'readFile',
+]);
 const SIGNAL_LAST: Readonly<Record<string, number>> = {
   info: 0,
   findImage: 1,
+  listImages: 1,
   inspect: 1,
   list: 1,
   stats: 1,
@@ -78,7 +85,7 @@ export class EngineServer implements AsyncDisposable {
   ): Promise<void> {
     try {
       const result = this.#call(request, signal, answer);
-      if (!isIterable(result)) return answer({ result: (await result) ?? null });
+      if (!isIterable(result)) return answer({ result: encodeItem((await result) ?? null) });
       for await (const item of result) answer({ item: encodeItem(item) });
       answer({ end: true });
     } catch (error) {
@@ -97,7 +104,11 @@ export class EngineServer implements AsyncDisposable {
     if (SIGNAL_IN_OPTIONS.has(call)) {
       const options = (given.pop() ?? {}) as object;
       const onSubscribed = (): void => answer({ subscribed: true });
-      given.push({ ...options, signal, ...(call === 'events' ? { onSubscribed } : {}) });
+      given.push({
+        ...options,
+        signal,
+        ...(call === 'events' || call === 'imageEvents' ? { onSubscribed } : {}),
+      });
     } else if (SIGNAL_LAST[call] !== undefined) {
       given[SIGNAL_LAST[call]] = signal;
     }
@@ -117,6 +128,6 @@ function isIterable(value: unknown): value is AsyncIterable<unknown> {
 }
 
 function encodeItem(item: unknown): unknown {
-  const { data } = item as { data?: unknown };
+  const { data } = (item ?? {}) as { data?: unknown };
   return Buffer.isBuffer(data) ? { ...(item as object), data: data.toString('base64') } : item;
 }

@@ -4,7 +4,11 @@ import type { InstanceId } from '../../src/kernel/ids.ts';
 import type {
   EngineInfo,
   EventsOptions,
+  ImageEvent,
+  ImageEventsOptions,
   ImageInfo,
+  ImageSummary,
+  InstanceFile,
   InstancePlan,
   InstanceStats,
   InstanceSummary,
@@ -14,6 +18,7 @@ import type {
   PortPlan,
   PullOptions,
   PullProgress,
+  ReadFileOptions,
   RuntimeDriver,
   RuntimeEvent,
   StopOptions,
@@ -21,22 +26,28 @@ import type {
 import { RuntimeError } from '../../src/runtime/errors.ts';
 import { parseImageReference } from '../../src/runtime/image-reference.ts';
 import { FakeEvents } from './fake-events.ts';
+import { type FileTree, readTree } from './fake-files.ts';
 import { FakeInstance } from './fake-instance.ts';
 
 /** Calls that faults can be put on, and that are counted. */
 export const FAKE_CALLS = [
   'info',
   'findImage',
+  'listImages',
+  'imageEvents',
   'pullImage',
   'create',
   'start',
   'stop',
+  'pause',
+  'unpause',
   'remove',
   'inspect',
   'list',
   'events',
   'logs',
   'stats',
+  'readFile',
 ] as const;
 export type FakeCall = (typeof FAKE_CALLS)[number];
 
@@ -58,7 +69,16 @@ export interface RemoteImage {
   readonly error?: RuntimeError;
 }
 
+/** An image that is here. Several names may lead to one id. */
+interface LocalImage {
+  readonly familiar: string;
+  readonly info: ImageInfo;
+  readonly files: FileTree;
+  readonly createdAtMs: number;
+}
+
 const FIRST_FREE_PORT = 40_000;
+const ARCHITECTURE = 'amd64';
 
 /**
  * An engine in memory: deterministic, and quick enough to measure others with. Instances run until `exit` or `stop`,
@@ -71,7 +91,7 @@ export class FakeDriver implements RuntimeDriver {
   readonly calls: Record<FakeCall, number> = Object.fromEntries(FAKE_CALLS.map((call) => [call, 0])) as never;
   readonly #clock: Clock;
   readonly #latencyMs: number;
-  readonly #images = new Map<string, ImageInfo>();
+  readonly #images = new Map<string, LocalImage>();
   readonly #remote = new Map<string, RemoteImage>();
   readonly #pulls = new SingleFlight<string, ImageInfo>();
   readonly #pullListeners = new Map<string, Set<(progress: PullProgress) => void>>();
@@ -80,7 +100,8 @@ export class FakeDriver implements RuntimeDriver {
   readonly #failures = new Map<FakeCall, RuntimeError[]>();
   readonly #lostReplies = new Map<FakeCall, number>();
   readonly #hangs = new Map<FakeCall, Promise<void>>();
-  readonly #events: FakeEvents;
+  readonly #events: FakeEvents<RuntimeEvent>;
+  readonly #imageEvents: FakeEvents<ImageEvent>;
   #isAvailable = true;
   #nextId = 1;
   #nextPort = FIRST_FREE_PORT;
@@ -89,6 +110,7 @@ export class FakeDriver implements RuntimeDriver {
     this.#clock = options.clock ?? systemClock;
     this.#latencyMs = options.latencyMs ?? 0;
     this.#events = new FakeEvents(options.dropEvents ?? 0, options.seed ?? 1);
+    this.#imageEvents = new FakeEvents(options.dropEvents ?? 0, options.seed ?? 1);
   }
 
   // Knobs.
@@ -108,17 +130,28 @@ export class FakeDriver implements RuntimeDriver {
     return this.#require(id).plan;
   }
 
-  addImage(reference: string, info: Partial<ImageInfo> = {}): void {
-    this.#images.set(canonical(reference), {
+  addImage(reference: string, info: Partial<ImageInfo> = {}, files: FileTree = {}): void {
+    const whole: ImageInfo = {
       id: `sha256:${reference}`,
       digest: undefined,
       sizeBytes: 1,
+      labels: {},
+      architecture: ARCHITECTURE,
       ...info,
-    });
+    };
+    const { canonical: key, familiar } = parseImageReference(reference);
+    this.#images.set(key, { familiar, info: whole, files, createdAtMs: this.#clock.wallMs() });
+    this.#tellOfImage('added', whole.id);
+    this.#tellOfImage('tagged', whole.id);
   }
 
   removeImage(reference: string): void {
+    const image = this.#images.get(canonical(reference));
+    if (image === undefined) return;
     this.#images.delete(canonical(reference));
+    this.#tellOfImage('untagged', image.info.id);
+    const isNamed = [...this.#images.values()].some(({ info }) => info.id === image.info.id);
+    if (!isNamed) this.#tellOfImage('removed', image.info.id);
   }
 
   addRemoteImage(reference: string, image: RemoteImage = {}): void {
@@ -152,12 +185,13 @@ export class FakeDriver implements RuntimeDriver {
   /** Without it every call fails with `engine_unavailable` and event streams break; instances go on. */
   setAvailable(isAvailable: boolean): void {
     this.#isAvailable = isAvailable;
-    if (!isAvailable) this.#events.break(unavailable());
+    if (!isAvailable) this.cutEvents();
   }
 
   /** Breaks every event stream, as a restart of the engine would. */
   cutEvents(): void {
     this.#events.break(unavailable());
+    this.#imageEvents.break(unavailable());
   }
 
   /** Ends an instance by itself. */
@@ -184,12 +218,29 @@ export class FakeDriver implements RuntimeDriver {
       name: 'Fake Engine 1.0',
       version: '1.0',
       apiVersion: '1.41',
-      architecture: 'fake',
+      architecture: ARCHITECTURE,
     }));
   }
 
   async findImage(reference: string, signal?: AbortSignal): Promise<ImageInfo | undefined> {
-    return this.#call('findImage', signal, () => this.#images.get(canonical(reference)));
+    return this.#call('findImage', signal, () => this.#images.get(canonical(reference))?.info);
+  }
+
+  async listImages(labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<ImageSummary[]> {
+    return this.#call('listImages', signal, () => {
+      const wanted = Object.entries(labels);
+      const byId = Map.groupBy(this.#images.values(), ({ info }) => info.id);
+      return [...byId.values()]
+        .filter(([image]) => wanted.every(([name, value]) => image?.info.labels[name] === value))
+        .map(summaryOf);
+    });
+  }
+
+  async *imageEvents(options: ImageEventsOptions): AsyncIterable<ImageEvent> {
+    if (options.signal.aborted) return;
+    await this.#call('imageEvents', options.signal, () => undefined);
+    if (!this.#isAvailable) throw unavailable();
+    yield* this.#imageEvents.subscribe(options);
   }
 
   async pullImage(reference: string, options: PullOptions): Promise<ImageInfo> {
@@ -214,7 +265,8 @@ export class FakeDriver implements RuntimeDriver {
       const image = this.#images.get(canonical(plan.image));
       if (image === undefined) throw new RuntimeError('image_not_found', `no such image: ${plan.image}`);
       const id = `fake${this.#nextId++}` as InstanceId;
-      const instance = new FakeInstance(id, plan, image.id, this.#clock.wallMs());
+      const { info, files } = image;
+      const instance = new FakeInstance(id, plan, { id: info.id, files }, this.#clock.wallMs());
       this.#instances.set(id, instance);
       this.#idsByName.set(plan.name, id);
       this.#emit('created', instance);
@@ -225,7 +277,7 @@ export class FakeDriver implements RuntimeDriver {
   async start(id: InstanceId): Promise<void> {
     await this.#call('start', undefined, () => {
       const instance = this.#require(id);
-      if (instance.state === 'running') return;
+      if (instance.isUp) return;
       if (instance.plan.arguments.includes('missing')) {
         throw new RuntimeError('start_failed', 'the command was not found');
       }
@@ -238,10 +290,18 @@ export class FakeDriver implements RuntimeDriver {
   async stop(id: InstanceId, options: StopOptions): Promise<void> {
     await this.#call('stop', undefined, () => undefined);
     const instance = this.#require(id);
-    if (instance.state !== 'running') return;
+    if (!instance.isUp) return;
     if (!instance.plan.arguments.includes('ignore-term')) return this.exit(id, 143);
     await sleep(this.#clock, options.graceMs);
     this.exit(id, 137);
+  }
+
+  async pause(id: InstanceId): Promise<void> {
+    await this.#call('pause', undefined, () => this.#setPaused(id, 'paused'));
+  }
+
+  async unpause(id: InstanceId): Promise<void> {
+    await this.#call('unpause', undefined, () => this.#setPaused(id, 'running'));
   }
 
   async remove(id: InstanceId): Promise<void> {
@@ -287,8 +347,12 @@ export class FakeDriver implements RuntimeDriver {
   async stats(id: InstanceId, signal?: AbortSignal): Promise<InstanceStats | undefined> {
     return this.#call('stats', signal, () => {
       const instance = this.#require(id);
-      return instance.state === 'running' ? instance.stats() : undefined;
+      return instance.isUp ? instance.stats() : undefined;
     });
+  }
+
+  async readFile(id: InstanceId, path: string, { maxBytes, signal }: ReadFileOptions): Promise<InstanceFile> {
+    return this.#call('readFile', signal, () => readTree(this.#require(id).files, path, maxBytes));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -333,11 +397,23 @@ export class FakeDriver implements RuntimeDriver {
     }
     if (remote.error !== undefined) throw remote.error;
     this.addImage(reference, { digest: `${reference}@sha256:fake`, sizeBytes: layers * layerBytes });
-    return this.#images.get(key) as ImageInfo;
+    return (this.#images.get(key) as LocalImage).info;
+  }
+
+  #setPaused(id: InstanceId, state: 'paused' | 'running'): void {
+    const instance = this.#require(id);
+    if (!instance.isUp) throw new RuntimeError('not_running', `${id} does not run`);
+    if (instance.state === state) return;
+    instance.state = state;
+    this.#emit(state === 'paused' ? 'paused' : 'unpaused', instance);
+  }
+
+  #tellOfImage(type: ImageEvent['type'], image: string): void {
+    this.#imageEvents.emit({ type, image, atMs: this.#clock.wallMs() });
   }
 
   #publish(instance: FakeInstance): PortPlan[] {
-    const running = [...this.#instances.values()].filter((other) => other.state === 'running');
+    const running = [...this.#instances.values()].filter((other) => other.isUp);
     return instance.plan.ports.map((port) => {
       const isTaken = (hostPort: number): boolean =>
         running.some((other) => other.ports.some((used) => used.hostPort === hostPort));
@@ -373,6 +449,18 @@ export class FakeDriver implements RuntimeDriver {
     if (instance === undefined) throw new RuntimeError('not_found', `there is no instance ${id}`);
     return instance;
   }
+}
+
+function summaryOf(images: readonly LocalImage[]): ImageSummary {
+  const [{ info, createdAtMs }] = images as readonly [LocalImage];
+  return {
+    id: info.id,
+    tags: images.map(({ familiar }) => familiar),
+    digests: [...new Set(images.flatMap((image) => image.info.digest ?? []))],
+    labels: info.labels,
+    architecture: info.architecture,
+    createdAtMs,
+  };
 }
 
 function unavailable(): RuntimeError {

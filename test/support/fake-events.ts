@@ -1,22 +1,32 @@
-import type { EventsOptions, RuntimeEvent } from '../../src/runtime/driver.ts';
-
 /** As many as Docker itself remembers. */
 const MAX_HISTORY_EVENTS = 256;
 /** A subscriber this far behind loses the newest, as with a real engine. */
 const MAX_QUEUED_EVENTS = 10_000;
 
-interface Subscriber {
-  readonly options: EventsOptions;
-  readonly queue: RuntimeEvent[];
+interface FakeEvent {
+  readonly atMs: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+interface Options {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly sinceMs?: number;
+  readonly signal: AbortSignal;
+  readonly onSubscribed?: () => void;
+}
+
+interface Subscriber<Event> {
+  readonly options: Options;
+  readonly queue: Event[];
   failure: Error | undefined;
   wake: () => void;
 }
 
-/** The event stream of the fake engine: lossy on request, and breakable. */
-export class FakeEvents {
+/** An event stream of the fake engine: lossy on request, and breakable. */
+export class FakeEvents<Event extends FakeEvent> {
   readonly #dropShare: number;
-  readonly #subscribers = new Set<Subscriber>();
-  readonly #history: RuntimeEvent[] = [];
+  readonly #subscribers = new Set<Subscriber<Event>>();
+  readonly #history: Event[] = [];
   #randomState: number;
 
   constructor(dropShare: number, seed: number) {
@@ -24,7 +34,7 @@ export class FakeEvents {
     this.#randomState = seed >>> 0;
   }
 
-  emit(event: RuntimeEvent): void {
+  emit(event: Event): void {
     if (this.#history.push(event) > 2 * MAX_HISTORY_EVENTS) this.#history.splice(0, MAX_HISTORY_EVENTS);
     for (const subscriber of this.#subscribers) this.#offer(subscriber, event);
   }
@@ -36,8 +46,8 @@ export class FakeEvents {
     }
   }
 
-  async *subscribe(options: EventsOptions): AsyncIterable<RuntimeEvent> {
-    const subscriber: Subscriber = { options, queue: [], failure: undefined, wake: () => undefined };
+  async *subscribe(options: Options): AsyncIterable<Event> {
+    const subscriber: Subscriber<Event> = { options, queue: [], failure: undefined, wake: () => undefined };
     const onAbort = (): void => subscriber.wake();
     const { sinceMs } = options;
     if (sinceMs !== undefined) {
@@ -60,9 +70,9 @@ export class FakeEvents {
     }
   }
 
-  #offer(subscriber: Subscriber, event: RuntimeEvent): void {
-    const wanted = Object.entries(subscriber.options.labels);
-    if (!wanted.every(([name, value]) => event.labels[name] === value)) return;
+  #offer(subscriber: Subscriber<Event>, event: Event): void {
+    const wanted = Object.entries(subscriber.options.labels ?? {});
+    if (!wanted.every(([name, value]) => event.labels?.[name] === value)) return;
     if (subscriber.queue.length >= MAX_QUEUED_EVENTS) return;
     if (this.#dropShare > 0 && this.#random() < this.#dropShare) return;
     subscriber.queue.push(event);

@@ -11,6 +11,7 @@ import type {
   LogsOptions,
   PortPlan,
 } from '../../src/runtime/driver.ts';
+import type { FileTree } from './fake-files.ts';
 
 interface LogLine {
   readonly atMs: number;
@@ -25,6 +26,7 @@ const MAX_LOG_LINES = 10_000;
 export class FakeInstance {
   readonly id: InstanceId;
   readonly plan: InstancePlan;
+  readonly files: FileTree;
   readonly #imageId: string;
   readonly #createdAtMs: number;
   readonly #lines: LogLine[] = [];
@@ -37,11 +39,21 @@ export class FakeInstance {
   #startedAtMs: number | undefined;
   #exit: InstanceExit | undefined;
 
-  constructor(id: InstanceId, plan: InstancePlan, imageId: string, createdAtMs: number) {
+  constructor(
+    id: InstanceId,
+    plan: InstancePlan,
+    image: { readonly id: string; readonly files: FileTree },
+    createdAtMs: number,
+  ) {
     this.id = id;
     this.plan = plan;
-    this.#imageId = imageId;
+    this.files = image.files;
+    this.#imageId = image.id;
     this.#createdAtMs = createdAtMs;
+  }
+
+  get isUp(): boolean {
+    return this.state === 'running' || this.state === 'paused';
   }
 
   begin(atMs: number, ports: readonly PortPlan[]): void {
@@ -55,7 +67,7 @@ export class FakeInstance {
 
   /** False when it was not running. */
   end(atMs: number, exitCode: number, options: { oomKilled?: boolean; message?: string } = {}): boolean {
-    if (this.state !== 'running') return false;
+    if (!this.isUp) return false;
     this.state = 'exited';
     this.ports = [];
     this.#exit = {
@@ -91,7 +103,7 @@ export class FakeInstance {
       startedAtMs: this.#startedAtMs,
       exit: this.#exit,
       health: this.health,
-      address: this.state === 'running' && this.plan.network !== 'none' ? '127.0.0.1' : undefined,
+      address: this.isUp && this.plan.network !== 'none' ? '127.0.0.1' : undefined,
       ports: this.ports,
     };
   }
@@ -121,7 +133,7 @@ export class FakeInstance {
       last = this.#lines.at(-1);
       for (const line of fresh) yield toChunk(line, options);
       if (fresh.length > 0) continue;
-      if (this.state !== 'running') return;
+      if (!this.isUp) return;
       await this.#change(options.signal);
     }
   }

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import { follow } from './docker.ts';
+import { follow } from './engine-progress.ts';
 import { freePort } from './free-port.ts';
 
 export interface RegistryCredentials {

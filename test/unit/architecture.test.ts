@@ -78,6 +78,8 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   '@libp2p/': ['src/peers/'],
   '@chainsafe/': ['src/peers/'],
   'node:sqlite': ['src/store/'],
+  semver: ['src/catalog/'],
+  'tar-stream': ['src/runtime/docker/'],
 };
 
 /**

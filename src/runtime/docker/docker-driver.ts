@@ -2,14 +2,20 @@ import type { InstanceId } from '../../kernel/ids.ts';
 import type {
   EngineInfo,
   EventsOptions,
+  ImageEvent,
+  ImageEventsOptions,
   ImageInfo,
+  ImageSummary,
+  InstanceFile,
   InstancePlan,
+  InstanceState,
   InstanceStats,
   InstanceSummary,
   InstanceView,
   LogChunk,
   LogsOptions,
   PullOptions,
+  ReadFileOptions,
   RuntimeDriver,
   RuntimeEvent,
   StopOptions,
@@ -19,9 +25,11 @@ import { parseImageReference } from '../image-reference.ts';
 import { type CallOptions, EngineCalls } from './call.ts';
 import { decodeVersion, EngineConnection } from './connection.ts';
 import { createBody } from './create-body.ts';
+import { type EventQuery, followEvents, toUnixSeconds } from './event-stream.ts';
 import { decodeEvent, eventFilters, labelFilters } from './events.ts';
+import { readInstanceFile } from './files.ts';
+import { decodeImageEvent, decodeImages, IMAGE_EVENT_FILTERS } from './images.ts';
 import { decodeCreated, decodeImage, decodeInspect, decodeList } from './inspect.ts';
-import { jsonLines } from './json-lines.ts';
 import { demultiplex } from './logs.ts';
 import { EngineNetworks } from './network.ts';
 import {
@@ -33,17 +41,12 @@ import {
 import { ImagePulls } from './pull.ts';
 import { decodeStats } from './stats.ts';
 import { hasStatus, missingNetworkOf, translateError } from './translate-error.ts';
-import { askVersion } from './untyped-calls.ts';
+import { askVersion, inspectImage } from './untyped-calls.ts';
 
 const ALREADY_SO = 304;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
-/**
- * A connection whose other end is gone without a word looks like an engine on which nothing happens, so events are
- * asked for over a new one after so long without any.
- */
-const MAX_EVENT_SILENCE_MS = 60_000;
-
+const SERVER_ERROR = 500;
 /** Runs instances on a Docker Engine, 19.03 or later. Making one does no I/O: the engine is looked for at the first call. */
 export class DockerDriver implements RuntimeDriver {
   readonly #settings: DockerSettings;
@@ -92,6 +95,25 @@ export class DockerDriver implements RuntimeDriver {
     return this.#pulls.pull(reference, options);
   }
 
+  async listImages(labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<ImageSummary[]> {
+    const call = this.#call('query', 'list images', signal);
+    const filters = { label: labelFilters(labels) };
+    const listed = await this.#calls.run(call, async (docker, abortSignal) =>
+      decodeImages(await docker.listImages({ filters, abortSignal })),
+    );
+    const images: ImageSummary[] = [];
+    for (const image of listed) {
+      const architecture = await this.#architectureOf(image.id, signal);
+      // One that went in the meantime is not there.
+      if (architecture !== undefined) images.push({ ...image, architecture });
+    }
+    return images;
+  }
+
+  imageEvents(options: ImageEventsOptions): AsyncIterable<ImageEvent> {
+    return this.#follow(options, { filters: IMAGE_EVENT_FILTERS, decodeLine: decodeImageEvent });
+  }
+
   async create(plan: InstancePlan): Promise<InstanceId> {
     const body = createBody(plan);
     const call = this.#call('create', `create ${plan.name}`);
@@ -127,6 +149,22 @@ export class DockerDriver implements RuntimeDriver {
     );
   }
 
+  async pause(id: InstanceId): Promise<void> {
+    const call = this.#call('change', `pause ${id}`);
+    await this.#unlessAlready('paused', id, () =>
+      this.#calls.run(call, (docker, abortSignal) => docker.getContainer(encode(id)).pause({ abortSignal })),
+    );
+  }
+
+  async unpause(id: InstanceId): Promise<void> {
+    const call = this.#call('change', `unpause ${id}`);
+    await this.#unlessAlready('running', id, () =>
+      this.#calls.run(call, (docker, abortSignal) =>
+        docker.getContainer(encode(id)).unpause({ abortSignal }),
+      ),
+    );
+  }
+
   async remove(id: InstanceId): Promise<void> {
     const call = this.#call('change', `remove ${id}`);
     try {
@@ -158,35 +196,9 @@ export class DockerDriver implements RuntimeDriver {
     );
   }
 
-  async *events(options: EventsOptions): AsyncIterable<RuntimeEvent> {
-    if (options.signal.aborted) return;
-    // The engine sends its head before it listens to itself: asked from now on, it hands over what fell in between.
-    let sinceMs = options.sinceMs ?? this.#settings.clock.wallMs();
-    let { onSubscribed } = options;
-    const call = this.#call('query', 'follow events', options.signal);
-    try {
-      for (;;) {
-        const query: object = { since: toUnixSeconds(sinceMs), filters: eventFilters(options.labels) };
-        using stream = await this.#calls.open(call, (docker, abortSignal) =>
-          docker.getEvents({ ...query, abortSignal }),
-        );
-        onSubscribed?.();
-        onSubscribed = undefined;
-        try {
-          for await (const line of jsonLines(stream.chunks(MAX_EVENT_SILENCE_MS))) {
-            const event = decodeEvent(line, options.labels);
-            if (event === undefined) continue;
-            sinceMs = event.atMs;
-            yield event;
-          }
-          return;
-        } catch (error) {
-          if (!isSilence(error)) throw error;
-        }
-      }
-    } catch (error) {
-      if (!options.signal.aborted) throw translateError(error, call.kind, call.what);
-    }
+  events(options: EventsOptions): AsyncIterable<RuntimeEvent> {
+    const decodeLine = (line: unknown): RuntimeEvent | undefined => decodeEvent(line, options.labels);
+    return this.#follow(options, { filters: eventFilters(options.labels), decodeLine });
   }
 
   async *logs(id: InstanceId, options: LogsOptions): AsyncIterable<LogChunk> {
@@ -222,6 +234,11 @@ export class DockerDriver implements RuntimeDriver {
     });
   }
 
+  async readFile(id: InstanceId, path: string, { maxBytes, signal }: ReadFileOptions): Promise<InstanceFile> {
+    const call = this.#call('query', `read ${path} of ${id}`, signal);
+    return readInstanceFile(this.#calls, call, { id: encode(id), path, maxBytes });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#calls[Symbol.dispose]();
     this.#connection[Symbol.dispose]();
@@ -229,6 +246,37 @@ export class DockerDriver implements RuntimeDriver {
 
   #call(kind: CallOptions['kind'], what: string, signal?: AbortSignal): CallOptions {
     return { kind, what, limitMs: this.#settings.callTimeoutMs, signal };
+  }
+
+  /** `undefined` when the image is not there any more. */
+  async #architectureOf(imageId: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+    const call = this.#call('image', `look at image ${imageId}`, signal);
+    return unlessStatus(NOT_FOUND, undefined, () =>
+      this.#calls.run(call, async (docker, abortSignal) => {
+        return decodeImage(await inspectImage(docker, encode(imageId), abortSignal), '').architecture;
+      }),
+    );
+  }
+
+  /** The engine refuses a change that is made already, in words that differ: what the instance is decides. */
+  async #unlessAlready(wanted: InstanceState, id: InstanceId, change: () => Promise<unknown>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (!hasStatus(error, CONFLICT) && !hasStatus(error, SERVER_ERROR)) throw error;
+      const found = await this.inspect(id);
+      if (found?.state === wanted) return;
+      if (found === undefined || found.state === 'running' || found.state === 'paused') throw error;
+      throw new RuntimeError('not_running', `${id} does not run`, { cause: error });
+    }
+  }
+
+  #follow<Event extends { readonly atMs: number }>(
+    options: EventsOptions | ImageEventsOptions,
+    query: Omit<EventQuery<Event>, 'call'>,
+  ): AsyncIterable<Event> {
+    const call = this.#call('query', 'follow events', options.signal);
+    return followEvents({ calls: this.#calls, clock: this.#settings.clock }, { call, ...query }, options);
   }
 
   /** A network can be removed under us after we saw it. It is made once more, and what needs it tried once more. */
@@ -257,15 +305,6 @@ export class DockerDriver implements RuntimeDriver {
 /** Names and ids become part of a path; no character of theirs may mean anything there. */
 function encode(idOrName: string): string {
   return encodeURIComponent(idOrName);
-}
-
-/** Of a stream that has begun: nothing came for as long as it may be silent. */
-function isSilence(error: unknown): boolean {
-  return error instanceof RuntimeError && error.code === 'timeout';
-}
-
-function toUnixSeconds(wallMs: number): string {
-  return (wallMs / 1000).toFixed(3);
 }
 
 async function unlessStatus<T, Instead>(

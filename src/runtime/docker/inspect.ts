@@ -38,7 +38,8 @@ const time = z.string().transform((text, context) => {
   return ms > 0 ? ms : undefined;
 });
 
-const labels = z
+/** Of a container or an image. */
+export const labels = z
   .record(z.string(), z.string())
   .nullish()
   .transform((value) => value ?? {});
@@ -161,13 +162,21 @@ const imageReply = z.object({
   Id: z.string().min(1),
   RepoDigests: z.array(z.string()).nullish(),
   Size: z.number().default(0),
+  Architecture: z.string().default('unknown'),
+  Config: z.object({ Labels: labels }).nullish(),
 });
 
 /** An image can have come from several registries: `repository` says whose digest is meant. */
 export function decodeImage(reply: unknown, repository: string): ImageInfo {
   const image = decode(imageReply, reply, 'image');
   const digest = image.RepoDigests?.find((text) => text.startsWith(`${repository}@`));
-  return { id: image.Id, digest, sizeBytes: image.Size };
+  return {
+    id: image.Id,
+    digest,
+    sizeBytes: image.Size,
+    labels: image.Config?.Labels ?? {},
+    architecture: image.Architecture,
+  };
 }
 
 export function decodeCreated(reply: unknown): InstanceId {

@@ -87,6 +87,14 @@ const CALLS = {
   inspect: { route: ['GET', /containers\/.*\/json/], call: () => driver.inspect(ID) },
   list: { route: ['GET', /containers\/json/], call: () => driver.list({}) },
   stats: { route: ['GET', /stats/], call: () => driver.stats(ID) },
+  listImages: { route: ['GET', /images\/json/], call: () => driver.listImages({}) },
+  readFile: { route: ['GET', /archive/], call: () => driver.readFile(ID, '/x', { maxBytes: MIB }) },
+  pause: { route: ['POST', /pause/], call: () => driver.pause(ID) },
+  unpause: { route: ['POST', /unpause/], call: () => driver.unpause(ID) },
+  imageEvents: {
+    route: ['GET', /events/],
+    call: () => drain(driver.imageEvents({ signal: AbortSignal.timeout(2 * CALL_TIMEOUT_MS) })),
+  },
   logs: { route: ['GET', /logs/], call: () => drain(driver.logs(ID, {})) },
   events: {
     route: ['GET', /events/],
@@ -96,8 +104,8 @@ const CALLS = {
 type CallName = keyof typeof CALLS;
 const ALL = Object.keys(CALLS) as CallName[];
 /** Those whose reply is read as one JSON value. */
-const WHOLE: CallName[] = ['info', 'findImage', 'create', 'inspect', 'list', 'stats'];
-const STREAMS: CallName[] = ['pullImage', 'logs', 'events'];
+const WHOLE: CallName[] = ['info', 'findImage', 'listImages', 'create', 'inspect', 'list', 'stats'];
+const STREAMS: CallName[] = ['pullImage', 'readFile', 'logs', 'events', 'imageEvents'];
 
 const frame = (type: number, length: number, body = ''): Buffer => {
   const header = Buffer.alloc(8);
@@ -155,7 +163,11 @@ const BAD_REPLIES: [what: string, reply: FakeReply, calls: CallName[]][] = [
   ['null', text(200, 'null'), [...WHOLE, 'pullImage', 'events']],
   ['a number', text(200, '5'), [...WHOLE, 'pullImage', 'events']],
   ['JSON of great depth', text(200, deep), [...WHOLE, 'pullImage', 'events']],
-  ['an empty object', json(200, {}), ['info', 'findImage', 'create', 'inspect', 'stats', 'list', 'events']],
+  [
+    'an empty object',
+    json(200, {}),
+    ['info', 'findImage', 'listImages', 'create', 'inspect', 'stats', 'list', 'events', 'imageEvents'],
+  ],
   ['wrong types everywhere', json(200, wrongTypes()), [...WHOLE, 'events']],
   ['a list of nulls', text(200, '[null,null]'), WHOLE],
   ['a prototype', text(200, '{"__proto__":{"Id":"x"},"constructor":1}'), WHOLE],
@@ -228,7 +240,7 @@ describe('A12: an engine that answers badly', () => {
         );
         expect(performance.now() - startedMs, name).toBeLessThan(SETTLE_MS);
         // A stream of events that says nothing is no failure: it ends when its reader wants no more.
-        if (name === 'events' && outcome === 'succeeded') return;
+        if ((name === 'events' || name === 'imageEvents') && outcome === 'succeeded') return;
         expect(outcome, name).toBeInstanceOf(RuntimeError);
         expect((outcome as RuntimeError).message.length, name).toBeLessThan(3000);
       }),

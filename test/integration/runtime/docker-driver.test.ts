@@ -31,6 +31,10 @@ describeRuntimeDriver('DockerDriver', async () => {
     unknownImage: `${registry.address}/no-such-image:1`,
     preparePull: () =>
       registry.push(`app-${run.id.slice(0, 8)}`, (docker, reference) => importImage(docker, reference)),
+    makeImage: (image) => run.makeImage(image),
+    removeImage: async (reference) => {
+      await run.docker.getImage(reference).remove();
+    },
     [Symbol.asyncDispose]: async () => {
       await driver[Symbol.asyncDispose]();
       await registry[Symbol.asyncDispose]();

@@ -49,6 +49,12 @@ describeRuntimeDriver('FakeDriver', async () => {
     plan,
     impossible: { arguments: ['missing'] },
     unknownImage: 'no-such-image:1',
+    makeImage: ({ labels = {}, files = {} }) => {
+      count += 1;
+      driver.addImage(`made-${count}:1`, { labels }, files);
+      return Promise.resolve(`made-${count}:1`);
+    },
+    removeImage: (reference) => Promise.resolve(driver.removeImage(reference)),
     preparePull: () => Promise.resolve('remote:1'),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };
