@@ -32,9 +32,9 @@ const PACKAGES_WITH_INSTALL_SCRIPTS = ['cpu-features', 'esbuild', 'node', 'proto
 /** Those that are let: each puts a program for this machine in place. The others work without. */
 const ALLOWED_INSTALL_SCRIPTS = ['esbuild', 'node'];
 /** Whoever writes one of these packages can run code on a developer's machine; on a host that runs the node. */
-const MAX_PACKAGES = 430;
+const MAX_PACKAGES = 440;
 /** A hundred of them are libp2p and what it is made of: which network the peers speak is fixed by the product. */
-const MAX_PRODUCTION_PACKAGES = 235;
+const MAX_PRODUCTION_PACKAGES = 245;
 
 const read = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'));
 const floors = read('security-floors.json') as Floors;
