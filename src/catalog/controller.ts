@@ -42,6 +42,12 @@ const ports = z.strictObject({
 /** How readiness is found. One kind so far; each further one is a field beside `tcp`. */
 const probe = z.strictObject({ tcp: portNumber });
 
+const resources = z.strictObject({
+  cpu: cpu.optional(),
+  memory: memory.optional(),
+  pids: pids.optional(),
+});
+
 /** What a person or an image says of a controller. */
 const described = {
   id: line(CONTROLLER_LIMITS.idLength).min(1).describe('the name that clients ask for'),
@@ -63,8 +69,7 @@ const settled = {
   env: record(envName, CONTROLLER_LIMITS.envValueLength, CONTROLLER_LIMITS.envCount)
     .optional()
     .describe('environment of the container'),
-  resources: z
-    .strictObject({ cpu: cpu.optional(), memory: memory.optional(), pids: pids.optional() })
+  resources: resources
     .optional()
     .describe("cpu in cores, memory as 512m or bytes, pids as a count; the node's defaults otherwise"),
   sharing: z
@@ -114,6 +119,15 @@ const kept = {
   /** The image it is pinned to: a digest of its repository, or the id of a local image. */
   digest: line(CONTROLLER_LIMITS.digestLength).optional(),
   validation: validation.optional(),
+};
+
+/** The names of an entry's fields by the field that holds them; of the entry itself under no name. */
+export const ENTRY_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  '': [...Object.keys(described), ...Object.keys(settled), ...Object.keys(kept)],
+  ports: Object.keys(ports.shape),
+  resources: Object.keys(resources.shape),
+  probe: Object.keys(probe.shape),
+  validation: Object.keys(validation.shape),
 };
 
 /** An entry as it stands in the database file. */

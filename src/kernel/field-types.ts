@@ -19,27 +19,30 @@ export const text = (maxLength: number) =>
     .max(maxLength)
     .refine((value) => !value.includes('\0'), { error: 'must not contain a NUL character' });
 
-export const duration = z.union([z.string(), z.number()]).transform((value, context) => {
-  const ms =
-    typeof value === 'number'
-      ? Number.isSafeInteger(value) && value >= 0
-        ? value
-        : undefined
-      : parseDuration(value);
-  if (ms === undefined || ms > FIELD_LIMITS.maxDurationMs) {
-    context.addIssue({
-      code: 'custom',
-      message: 'must be a duration such as 30s, 5m or 1h30m, or whole milliseconds',
-    });
-    return z.NEVER;
-  }
-  return ms;
-});
+const DURATION_TEXT = 'must be a duration such as 30s, 5m or 1h30m, or whole milliseconds';
 
-export const memory = z.union([z.string(), z.number()]).transform((value, context) => {
+export const duration = z
+  .union([z.string(), z.number()], { error: DURATION_TEXT })
+  .transform((value, context) => {
+    const ms =
+      typeof value === 'number'
+        ? Number.isSafeInteger(value) && value >= 0
+          ? value
+          : undefined
+        : parseDuration(value);
+    if (ms === undefined || ms > FIELD_LIMITS.maxDurationMs) {
+      context.addIssue({ code: 'custom', message: DURATION_TEXT });
+      return z.NEVER;
+    }
+    return ms;
+  });
+
+const SIZE_TEXT = 'must be a size such as 512m or 1g, or whole bytes';
+
+export const memory = z.union([z.string(), z.number()], { error: SIZE_TEXT }).transform((value, context) => {
   const bytes = typeof value === 'number' ? value : parseSize(value);
   if (bytes === undefined || !Number.isSafeInteger(bytes)) {
-    context.addIssue({ code: 'custom', message: 'must be a size such as 512m or 1g, or whole bytes' });
+    context.addIssue({ code: 'custom', message: SIZE_TEXT });
     return z.NEVER;
   }
   if (bytes < FIELD_LIMITS.minMemoryBytes || bytes > FIELD_LIMITS.maxMemoryBytes) {
@@ -49,14 +52,13 @@ export const memory = z.union([z.string(), z.number()]).transform((value, contex
   return bytes;
 });
 
-export const cpu = z.union([z.string(), z.number()]).transform((value, context) => {
+const CPU_TEXT = `must be a number of cores between 0.01 and ${FIELD_LIMITS.maxCpus}`;
+
+export const cpu = z.union([z.string(), z.number()], { error: CPU_TEXT }).transform((value, context) => {
   const cpus =
     typeof value === 'number' ? value : /^\d{1,4}(\.\d{1,3})?$/.test(value) ? Number(value) : Number.NaN;
   if (!(cpus >= 0.01 && cpus <= FIELD_LIMITS.maxCpus)) {
-    context.addIssue({
-      code: 'custom',
-      message: `must be a number of cores between 0.01 and ${FIELD_LIMITS.maxCpus}`,
-    });
+    context.addIssue({ code: 'custom', message: CPU_TEXT });
     return z.NEVER;
   }
   return cpus;
