@@ -131,7 +131,7 @@ describe('the database file', () => {
   it('hands out entries that nobody can change', async () => {
     writeFileSync(temp.file, fileOf({ ...a, env: { A: 'b' } }));
     await catalog.open();
-    const [entry] = catalog.current.controllers as [
+    const [entry] = catalog.current.controllers as unknown as [
       { image: string; ports: { internal: number }; env: object },
     ];
     expect(() => (entry.image = 'x')).toThrow(TypeError);
