@@ -1,5 +1,6 @@
 import type { JobId, NodeId } from '../kernel/ids.ts';
 import { isJobId } from '../kernel/ids.ts';
+import { OWNER_LABEL } from '../runtime/owner-label.ts';
 
 /** What proves that a container is ours, and whose. */
 export interface InstanceMark {
@@ -13,7 +14,6 @@ export interface InstanceMark {
 }
 
 const CLUSTER = 'container-manager.cluster';
-const OWNER = 'container-manager.owner';
 const JOB = 'container-manager.job';
 const ATTEMPT = 'container-manager.attempt';
 const SPEC = 'container-manager.spec';
@@ -21,7 +21,7 @@ const SPEC = 'container-manager.spec';
 export function labelsOf(mark: InstanceMark): Record<string, string> {
   return {
     [CLUSTER]: mark.cluster,
-    [OWNER]: mark.owner,
+    [OWNER_LABEL]: mark.owner,
     [JOB]: mark.job,
     [ATTEMPT]: String(mark.attempt),
     [SPEC]: mark.spec,
@@ -30,12 +30,12 @@ export function labelsOf(mark: InstanceMark): Record<string, string> {
 
 /** The label that every container of this node carries. */
 export function ownerLabels(owner: NodeId): Record<string, string> {
-  return { [OWNER]: owner };
+  return { [OWNER_LABEL]: owner };
 }
 
 /** Undefined when the labels do not make a whole mark. */
 export function markOf(labels: Readonly<Record<string, string>>): InstanceMark | undefined {
-  const { [CLUSTER]: cluster, [OWNER]: owner, [JOB]: job, [ATTEMPT]: attempt, [SPEC]: spec } = labels;
+  const { [CLUSTER]: cluster, [OWNER_LABEL]: owner, [JOB]: job, [ATTEMPT]: attempt, [SPEC]: spec } = labels;
   if (cluster === undefined || owner === undefined || job === undefined || spec === undefined)
     return undefined;
   if (!isJobId(job) || attempt === undefined || !/^[1-9]\d{0,5}$/.test(attempt)) return undefined;

@@ -1,4 +1,3 @@
-import type { ElfBytes } from './bytes.ts';
 import { ElfError } from './errors.ts';
 import type { ElfHeader, Segment } from './header.ts';
 import { gnuHashSymbolCount, hashSymbolCount } from './hash-tables.ts';
