@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { messageOf } from '../kernel/errors.ts';
 import { cpu, duration, envName, memory, pids, portNumber, record, text } from '../kernel/field-types.ts';
+import { parseImageReference } from '../runtime/image-reference.ts';
 
 /** Bounds of an entry's fields, in characters and counts. */
 export const CONTROLLER_LIMITS = {
@@ -48,6 +50,14 @@ const resources = z.strictObject({
   pids: pids.optional(),
 });
 
+const image = line(CONTROLLER_LIMITS.imageLength).superRefine((reference, context) => {
+  try {
+    parseImageReference(reference);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error) });
+  }
+});
+
 /** What a person or an image says of a controller. */
 const described = {
   id: line(CONTROLLER_LIMITS.idLength).min(1).describe('the name that clients ask for'),
@@ -55,7 +65,7 @@ const described = {
   version: line(CONTROLLER_LIMITS.versionLength)
     .default('')
     .describe('such as 2.9.4; an id may have several versions'),
-  image: line(CONTROLLER_LIMITS.imageLength).min(1).describe('reference of the image'),
+  image: image.describe('reference of the image'),
   description: text(CONTROLLER_LIMITS.descriptionLength).default(''),
   library_path: line(CONTROLLER_LIMITS.pathLength)
     .default('')
@@ -161,11 +171,13 @@ export const controllerDraftSchema = z.strictObject({
 });
 export type ControllerDraft = z.input<typeof controllerDraftSchema>;
 
+/** Fields that an image may speak of. */
+export const DESCRIBED_FIELDS: readonly string[] = Object.keys(described);
 /** Fields of an entry that a person may change. `null` takes an optional one away. */
-export const CHANGEABLE_FIELDS = [
-  ...Object.keys(described).filter((field) => field !== 'id'),
+export const CHANGEABLE_FIELDS: readonly string[] = [
+  ...DESCRIBED_FIELDS.filter((field) => field !== 'id'),
   ...Object.keys(settled),
-] as readonly string[];
+];
 type Changes = Partial<Omit<ControllerDraft, 'id'>>;
 export type ControllerChanges = { readonly [Field in keyof Changes]: Changes[Field] | null };
 

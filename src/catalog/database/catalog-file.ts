@@ -13,6 +13,9 @@ const MAX_TRIES = 5;
 
 const NOTHING: CatalogDocument = { text: '', records: [], controllers: [], warnings: [] };
 
+/** Who changed what the file holds: somebody by hand, or the node. */
+export type ChangeCause = 'edit' | 'own';
+
 /** Why the file as it is does not count. */
 export interface CatalogProblem {
   readonly kind: 'broken' | 'gone';
@@ -30,14 +33,17 @@ export interface CatalogProblem {
 export class CatalogFile {
   readonly #file: string;
   readonly #logger: Logger;
-  readonly #onChange: () => void;
+  readonly #onChange: (cause: ChangeCause) => void;
   #current = NOTHING;
   #problem: CatalogProblem | undefined;
   /** What `#current` and `#problem` were made of; undefined for a file that was gone or could not be read. */
   #seenText: string | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(file: string, deps: { readonly logger: Logger; readonly onChange: () => void }) {
+  constructor(
+    file: string,
+    deps: { readonly logger: Logger; readonly onChange: (cause: ChangeCause) => void },
+  ) {
     this.#file = file;
     this.#logger = deps.logger;
     this.#onChange = deps.onChange;
@@ -68,6 +74,11 @@ export class CatalogFile {
     await this.#inTurn(() => this.#read());
   }
 
+  /** Resolves when nothing is read or written any more. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+
   /** Gives the file other records, made of those that it holds then; the same ones change nothing. */
   async change(
     edit: (records: readonly ControllerRecord[]) => readonly ControllerRecord[],
@@ -96,17 +107,18 @@ export class CatalogFile {
     }
     if (text === undefined) return this.#keepLast('gone', new DocumentError('it is not there'));
     if (text === this.#seenText) return;
+    let document: CatalogDocument;
     try {
-      const document = decodeDocument(text);
-      this.#accept(document);
+      document = decodeDocument(text);
     } catch (error) {
-      if (!(error instanceof DocumentError)) throw error;
-      this.#keepLast('broken', error);
+      this.#keepLast('broken', error instanceof DocumentError ? error : new DocumentError(messageOf(error)));
+      this.#seenText = text;
+      return;
     }
-    this.#seenText = text;
+    this.#accept(document, 'edit');
   }
 
-  #accept(document: CatalogDocument): void {
+  #accept(document: CatalogDocument, cause: ChangeCause): void {
     const wasBroken = this.#problem !== undefined;
     this.#problem = undefined;
     this.#current = document;
@@ -115,7 +127,7 @@ export class CatalogFile {
     for (const warning of document.warnings) {
       this.#logger.warn({ file: this.#file, warning }, 'a controller does not count');
     }
-    this.#onChange();
+    this.#onChange(cause);
   }
 
   #keepLast(kind: CatalogProblem['kind'], { message, place }: DocumentError): void {
@@ -141,7 +153,7 @@ export class CatalogFile {
       text,
       async () => (await readBounded(this.#file)) === before,
     );
-    if (isReplaced) this.#accept(document);
+    if (isReplaced) this.#accept(document, 'own');
     return isReplaced;
   }
 

@@ -69,6 +69,11 @@ export class Validator {
     );
   }
 
+  /** Resolves when nothing is under way any more, aborted runs included. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+
   async #validate(subject: ValidationSubject, signal: AbortSignal): Promise<ValidationResult> {
     const found = await this.#look(subject, signal);
     if (!found.isValid) return found;
