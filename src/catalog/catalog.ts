@@ -44,7 +44,10 @@ export class Catalog implements AsyncDisposable {
       logger: deps.logger,
       onChange: (cause) => this.#onChange(cause),
     });
-    this.#inspection = new ImageInspection(options.owner, deps);
+    this.#inspection = new ImageInspection(options.owner, {
+      ...deps,
+      onLeftover: () => this.#upkeep.want('clean'),
+    });
     const { verifySymbols, furtherChecks = [] } = options.validation;
     this.#validator = new Validator(
       { verifySymbols, furtherChecks },
@@ -53,7 +56,10 @@ export class Catalog implements AsyncDisposable {
     this.#upkeep = new Upkeep(
       {
         clean: (signal) => this.#inspection.removeLeftovers(signal),
-        discover: async (signal) => void (await this.#discover(signal)),
+        discover: async (signal) => {
+          await this.#discover(signal);
+          this.#upkeep.want('validate');
+        },
         validate: (signal) => this.#validateStale(signal),
       },
       deps,
@@ -158,13 +164,12 @@ export class Catalog implements AsyncDisposable {
   async start(): Promise<void> {
     await this.#file.open();
     const { mode, intervalMs, followImages } = this.#options.discovery;
-    const onImages = (): void =>
-      this.#upkeep.want(...(mode === 'manual' ? [] : ['discover' as const]), 'validate');
+    const onImages = (): void => this.#upkeep.want(mode === 'manual' ? 'validate' : 'discover');
     this.#opened.use(this.#upkeep);
     this.#opened.use(new FileWatch(this.#options.file, () => void this.#file.reload(), this.#deps));
     if (followImages) this.#opened.use(new ImageWatch(onImages, this.#deps));
     if (mode === 'periodic') this.#opened.use(every(this.#deps, intervalMs, onImages));
-    this.#upkeep.want('clean');
+    this.#upkeep.want('clean', 'validate');
     onImages();
   }
 

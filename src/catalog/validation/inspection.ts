@@ -23,16 +23,21 @@ export interface ImageFile {
   readonly file: InstanceFile;
 }
 
+export interface InspectionDeps extends CatalogDeps {
+  /** A container could not be removed: `removeLeftovers` is to be called later. */
+  readonly onLeftover: () => void;
+}
+
 /**
  * Looks into images by containers that are made, never started, and removed again: no code of an image runs, and no program
  * in it is needed. Containers that a crash left are found by their labels.
  */
 export class ImageInspection {
   readonly #labels: Readonly<Record<string, string>>;
-  readonly #deps: CatalogDeps;
+  readonly #deps: InspectionDeps;
   readonly #inUse = new Set<string>();
 
-  constructor(owner: string, deps: CatalogDeps) {
+  constructor(owner: string, deps: InspectionDeps) {
     this.#labels = { [OWNER_LABEL]: owner, [VALIDATION_LABEL]: 'true' };
     this.#deps = deps;
   }
@@ -51,8 +56,7 @@ export class ImageInspection {
       const file = await driver.readFile(id, path, { maxBytes: MAX_LIBRARY_BYTES, signal });
       return { imageId: view.imageId, file };
     } finally {
-      await this.#remove(plan.name, id);
-      this.#inUse.delete(plan.name);
+      await this.#remove(plan.name, id).finally(() => this.#inUse.delete(plan.name));
     }
   }
 
@@ -68,13 +72,14 @@ export class ImageInspection {
 
   /** Always tried, also when the caller has left; what stays all the same is a leftover. */
   async #remove(name: string, made: InstanceId | undefined): Promise<void> {
-    const { driver, logger } = this.#deps;
+    const { driver, logger, onLeftover } = this.#deps;
     try {
       // A create whose reply was lost may have been carried out.
       const id = made ?? (await driver.inspect(name))?.id;
       if (id !== undefined) await driver.remove(id);
     } catch (err) {
       logger.warn({ err, container: name }, 'the container of a validation could not be removed yet');
+      onLeftover();
     }
   }
 

@@ -6,7 +6,7 @@ import { ElfError } from '../../../src/catalog/elf/errors.ts';
 import { readLibrary } from '../../../src/catalog/elf/library.ts';
 import { MAX_SYMBOLS } from '../../../src/catalog/elf/symbol-table.ts';
 import { changedBy, compile, library, outputOf, SOURCE } from '../../support/libraries.ts';
-import { type ElfShape, writeLibrary } from './elf-writer.ts';
+import { type ElfShape, writeLibrary } from '../../support/elf-writer.ts';
 
 const EXPORTED = ['DISCON', 'discon_', 'protected_one', 'uses_it', 'weak_one'];
 /** What linkers of some versions export beside it. */
