@@ -184,7 +184,7 @@ export type ControllerChanges = { readonly [Field in keyof Changes]: Changes[Fie
 /** What is wrong with the id of a new entry; `undefined` when nothing is. */
 export function idProblem(id: string): string | undefined {
   if (id.includes('.')) {
-    return `controller ID "${id}" contains periods (.), which are not allowed; use hyphens (-) or underscores (_) instead`;
+    return `controller ID "${id.slice(0, CONTROLLER_LIMITS.idLength)}" contains periods (.), which are not allowed; use hyphens (-) or underscores (_) instead`;
   }
   return NEW_ID.test(id) ? undefined : 'must be letters, digits, hyphens (-) and underscores (_)';
 }

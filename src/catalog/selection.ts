@@ -71,7 +71,7 @@ function choose(
     return firstValid(narrowed(named, version));
   }
   if (ofPath !== undefined) return firstValid(narrowed(ofPath, version));
-  if (version !== undefined) return firstValid(narrowed(byRank(entries), version));
+  if (version !== undefined) return firstValid(ranked(narrowed(entries, version), favouredId(entries)));
   return defaultOf(entries);
 }
 
@@ -95,15 +95,17 @@ function narrowed(candidates: readonly Controller[], version: string | undefined
   });
 }
 
-/** All entries, the highest version first; of equals those of the default's id. */
-function byRank(entries: readonly Controller[]): Controller[] {
-  const [first] = entries;
-  const favoured = entries.some((entry) => entry.id === DEFAULT_ID) ? DEFAULT_ID : first?.id;
-  return entries.toSorted(
+/** The highest version first; of equals those of the favoured id. */
+function ranked(candidates: readonly Controller[], favoured: string | undefined): Controller[] {
+  return candidates.toSorted(
     (one, other) =>
       compareVersions(one.version, other.version) ||
       Number(other.id === favoured) - Number(one.id === favoured),
   );
+}
+
+function favouredId(entries: readonly Controller[]): string | undefined {
+  return entries.some((entry) => entry.id === DEFAULT_ID) ? DEFAULT_ID : entries[0]?.id;
 }
 
 function defaultOf(entries: readonly Controller[]): Controller {

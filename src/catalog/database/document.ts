@@ -5,6 +5,8 @@ import { JsonSyntaxError, locate, parseJson, type Path, type Place } from './jso
 
 /** A list by hand has tens of entries; one by discovery, one for each image. */
 export const MAX_CONTROLLERS = 1000;
+/** Each costs a look through the whole text. */
+const MAX_WARNINGS = 20;
 
 /** What the database file holds. */
 export interface CatalogDocument {
@@ -96,14 +98,16 @@ function inForce(
   read: readonly Controller[],
 ): Pick<CatalogDocument, 'controllers' | 'warnings'> {
   const lastIndex = new Map(read.map((entry, index) => [keyOf(entry), index]));
-  const warnings = read.flatMap((entry, index) => {
-    if (lastIndex.get(keyOf(entry)) === index) return [];
+  const doesCount = (entry: Controller, index: number): boolean => lastIndex.get(keyOf(entry)) === index;
+  const shadowed = read.flatMap((entry, index) => (doesCount(entry, index) ? [] : [{ entry, index }]));
+  const warnings = shadowed.slice(0, MAX_WARNINGS).map(({ entry, index }) => {
     const { line } = locate(text, ['controllers', index]);
-    return [
-      `controller ${entry.id} ${entry.version} stands in the file more than once; the one in line ${line} does not count`,
-    ];
+    return (
+      `controller ${entry.id} ${entry.version} stands in the file more than once; ` +
+      `the one in line ${line} does not count`
+    );
   });
-  return { controllers: read.filter((entry, index) => lastIndex.get(keyOf(entry)) === index), warnings };
+  return { controllers: read.filter(doesCount), warnings };
 }
 
 /** Whoever is handed an entry cannot change it for others. */
