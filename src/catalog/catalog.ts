@@ -113,13 +113,10 @@ export class Catalog implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<Controller> {
     return this.#call(signal, async (linked) => {
-      let edited: ControllerRecord | undefined;
-      await this.#file.change((records) => {
-        const result = withChanges(records, { id, version }, changes, this.#deps.clock.wallMs());
-        edited = result.record;
-        return result.records;
-      });
-      return this.#looked(edited as ControllerRecord, linked);
+      const edited = await this.#file.edit((records) =>
+        withChanges(records, { id, version }, changes, this.#deps.clock.wallMs()),
+      );
+      return this.#looked(edited, linked);
     });
   }
 
@@ -192,17 +189,13 @@ export class Catalog implements AsyncDisposable {
       'images',
       async (shared) => {
         const images = await driver.listImages(CONTROLLER_IMAGE, shared);
-        let report: DiscoveryReport | undefined;
-        await this.#file.change((records) => {
-          const merged = mergeImages(records, images, {
+        const found = await this.#file.edit((records) =>
+          mergeImages(records, images, {
             removeMissing: this.#options.discovery.removeMissing,
             isValidating: this.#options.validation.enabled,
             nowMs: clock.wallMs(),
-          });
-          report = merged.report;
-          return merged.records;
-        });
-        const found = report as unknown as DiscoveryReport;
+          }),
+        );
         this.#lastDiscovery = found;
         if (found.added.length + found.updated.length + found.removed.length > 0) {
           const { added, updated, removed } = found;
@@ -218,13 +211,19 @@ export class Catalog implements AsyncDisposable {
   async #validateStale(signal: AbortSignal): Promise<void> {
     if (!this.#options.validation.enabled) return;
     let failure: unknown;
+    // Many entries may be of one image.
+    const imageIds = new Map<string, string | undefined>();
     for (const { id, version } of this.list()) {
       signal.throwIfAborted();
       const controller = this.find(id, version);
       if (controller === undefined) continue;
       try {
-        const image = await this.#deps.driver.findImage(controller.image, signal);
-        if (image === undefined || this.#validator.isUpToDate(controller, image.id)) continue;
+        if (!imageIds.has(controller.image)) {
+          const image = await this.#deps.driver.findImage(controller.image, signal);
+          imageIds.set(controller.image, image?.id);
+        }
+        const imageId = imageIds.get(controller.image);
+        if (imageId === undefined || this.#validator.isUpToDate(controller, imageId)) continue;
         await this.#validate(controller, signal);
       } catch (error) {
         signal.throwIfAborted();

@@ -7,6 +7,7 @@ import {
   DESCRIBED_FIELDS,
   idProblem,
 } from './controller.ts';
+import type { Edited } from './database/catalog-file.ts';
 import { keyOf, MAX_CONTROLLERS } from './database/document.ts';
 import { nameOf } from './discovery/report.ts';
 import { CatalogError } from './errors.ts';
@@ -39,7 +40,7 @@ export function withChanges(
   key: EntryKey,
   changes: ControllerChanges,
   nowMs: number,
-): { readonly records: Records; readonly record: ControllerRecord } {
+): Edited<ControllerRecord> {
   const index = indexOf(records, key);
   const known = records[index] as ControllerRecord;
   const next = changed(known, changes);
@@ -50,7 +51,7 @@ export function withChanges(
     updated_at: new Date(nowMs).toISOString(),
     ...(isOwn && known.source === 'discovered' ? { source: 'manual' } : {}),
   };
-  return { records: records.with(index, record), record };
+  return { records: records.with(index, record), result: record };
 }
 
 /** Every record of that key goes: one that did not count would count from then on. */

@@ -16,6 +16,14 @@ const NOTHING: CatalogDocument = { text: '', records: [], controllers: [], warni
 /** Who changed what the file holds: somebody by hand, or the node. */
 export type ChangeCause = 'edit' | 'own';
 
+type Records = readonly ControllerRecord[];
+
+/** Other records, and what is to be told of them. */
+export interface Edited<T> {
+  readonly records: Records;
+  readonly result: T;
+}
+
 /** Why the file as it is does not count. */
 export interface CatalogProblem {
   readonly kind: 'broken' | 'gone';
@@ -80,17 +88,20 @@ export class CatalogFile {
   }
 
   /** Gives the file other records, made of those that it holds then; the same ones change nothing. */
-  async change(
-    edit: (records: readonly ControllerRecord[]) => readonly ControllerRecord[],
-  ): Promise<CatalogDocument> {
+  async change(edit: (records: Records) => Records): Promise<void> {
+    await this.edit((records) => ({ records: edit(records), result: undefined }));
+  }
+
+  /** The same, of which something is to be told. An edit may be made more than once: the last one counts. */
+  async edit<T>(edit: (records: Records) => Edited<T>): Promise<T> {
     return this.#inTurn(async () => {
       for (let tries = 1; tries <= MAX_TRIES; tries += 1) {
         await this.#read();
         if (this.#problem?.kind === 'broken') throw this.#refusal(this.#problem);
-        const edited = edit(this.#current.records);
-        if (edited === this.#current.records && this.#problem === undefined) return this.#current;
-        const isWritten = await this.#guarded('be written', () => this.#write(encodeDocument(edited)));
-        if (isWritten) return this.#current;
+        const { records, result } = edit(this.#current.records);
+        if (records === this.#current.records && this.#problem === undefined) return result;
+        const isWritten = await this.#guarded('be written', () => this.#write(encodeDocument(records)));
+        if (isWritten) return result;
       }
       throw new CatalogError('catalog_unwritable', `${this.#file} is being edited all the time`, {
         retryable: true,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ImageSummary } from '../../runtime/driver.ts';
 import type { ControllerRecord } from '../controller.ts';
+import type { Edited } from '../database/catalog-file.ts';
 import { keyOf, MAX_CONTROLLERS } from '../database/document.ts';
 import { type DiscoveredController, readImage } from './image-labels.ts';
 import { type DiscoveryReport, nameOf, type SkippedImage } from './report.ts';
@@ -16,11 +17,8 @@ export interface MergeOptions {
   readonly nowMs: number;
 }
 
-export interface Merged {
-  /** The very list that was given when nothing changed. */
-  readonly records: readonly ControllerRecord[];
-  readonly report: DiscoveryReport;
-}
+/** The very list of records that was given when nothing changed. */
+export type Merged = Edited<DiscoveryReport>;
 
 /**
  * What the file is to hold, given what it holds and which images there are. Pure. Entries made by hand are never touched.
@@ -58,7 +56,7 @@ export function mergeImages(
   const isSame = kept.length === records.length && kept.every((record, index) => record === records[index]);
   return {
     records: isSame ? records : kept,
-    report: { atMs: options.nowMs, ...names, removed, skipped },
+    result: { atMs: options.nowMs, ...names, removed, skipped },
   };
 }
 

@@ -9,6 +9,9 @@ import { isFortranName, nearNames } from './near-names.ts';
 /** Far larger than any controller; what is larger is not read. */
 export const MAX_LIBRARY_BYTES = 128 * 1024 ** 2;
 
+/** Names that are looked through for what might have been meant. */
+const MAX_HINT_NAMES = 20_000;
+
 export interface LibraryCheck {
   readonly libraryPath: string;
   readonly procName: string;
@@ -71,8 +74,11 @@ function checkSymbol(check: LibraryCheck, library: SharedLibrary): Verdict {
   const valid = `Controller is valid, library file exists at ${libraryPath}`;
   if (procName === '')
     return { isValid: true, info: `${valid}; Warning: no procedure is named`, format: undefined };
-  const names = [...library.exportedNames()];
-  if (names.includes(procName)) return { isValid: true, info: valid, format: undefined };
+  const names: string[] = [];
+  for (const name of library.exportedNames()) {
+    if (name === procName) return { isValid: true, info: valid, format: undefined };
+    if (names.length < MAX_HINT_NAMES) names.push(name);
+  }
   const hint = hintOf(procName, names);
   if (verifySymbols) return invalid(`Library file at ${libraryPath}: symbol ${procName} not found${hint}`);
   return bounded(true, `${valid}; Warning: Symbol ${procName} not found${hint}`);

@@ -152,7 +152,7 @@ describe('the labels of an image', () => {
     ],
   ])('%s make none, and the reason is told', (_what, labels, changes, reason) => {
     expect(skippedReason(labels, changes)).toBe(reason);
-    expect(merge([], [image(labels, changes)]).report).toMatchObject({ added: [], skipped: [{}] });
+    expect(merge([], [image(labels, changes)]).result).toMatchObject({ added: [], skipped: [{}] });
   });
 });
 
@@ -172,7 +172,7 @@ describe('a look at the images', () => {
     const records = [byHand, validated];
     const merged = merge(records, [image(WHOLE)], { removeMissing: true });
     expect(merged.records).toBe(records);
-    expect(merged.report).toEqual({
+    expect(merged.result).toEqual({
       atMs: NOW_MS,
       added: [],
       updated: [],
@@ -183,7 +183,7 @@ describe('a look at the images', () => {
   });
 
   it('replaces what an image describes anew, and keeps when it was made and what a person set', () => {
-    const { records, report } = merge(
+    const { records, result: report } = merge(
       [validated],
       [image({ ...WHOLE, proc_name: 'OTHER' }, { id: 'sha256:two' })],
     );
@@ -213,7 +213,7 @@ describe('a look at the images', () => {
 
   it('adds another version beside the one there is', () => {
     const other = image({ ...WHOLE, version: '2.10.0' }, { id: 'sha256:two', tags: ['discon/rosco:new'] });
-    const { records, report } = merge([validated], [image(WHOLE), other]);
+    const { records, result: report } = merge([validated], [image(WHOLE), other]);
     expect(records.map(({ version }) => version)).toEqual(['2.9.4', '2.10.0']);
     expect(report).toMatchObject({ added: ['rosco@2.10.0'], unchanged: ['rosco@2.9.4'] });
   });
@@ -227,7 +227,7 @@ describe('a look at the images', () => {
         image: 'other:1',
         ...(source && { source }),
       };
-      const { records, report } = merge([mine], [image(WHOLE)], { removeMissing: true });
+      const { records, result: report } = merge([mine], [image(WHOLE)], { removeMissing: true });
       expect(records).toEqual([mine]);
       expect(report.skipped).toEqual([
         { image: 'discon/rosco:2_9_4', reason: 'rosco@2.9.4 was made by hand, and stays as it is' },
@@ -238,18 +238,18 @@ describe('a look at the images', () => {
 
   it('removes what was discovered and is gone, only where that is wanted', () => {
     expect(merge([byHand, validated], []).records).toEqual([byHand, validated]);
-    const { records, report } = merge([byHand, validated], [], { removeMissing: true });
+    const { records, result: report } = merge([byHand, validated], [], { removeMissing: true });
     expect(records).toEqual([byHand]);
     expect(report.removed).toEqual(['rosco@2.9.4']);
   });
 
   it('does not take an image for gone whose labels it does not like any more', () => {
     const spoilt = image({ ...WHOLE, ports: 'x' });
-    expect(merge([validated], [spoilt], { removeMissing: true }).report).toMatchObject({
+    expect(merge([validated], [spoilt], { removeMissing: true }).result).toMatchObject({
       removed: [],
       skipped: [{}],
     });
-    expect(merge([validated], [image(WHOLE, { tags: [] })], { removeMissing: true }).report.removed).toEqual([
+    expect(merge([validated], [image(WHOLE, { tags: [] })], { removeMissing: true }).result.removed).toEqual([
       'rosco@2.9.4',
     ]);
   });
@@ -261,7 +261,7 @@ describe('a look at the images', () => {
       [old, fresh],
       [fresh, old],
     ]) {
-      const { records, report } = merge([], images);
+      const { records, result: report } = merge([], images);
       expect(records.map(({ digest }) => digest)).toEqual(['sha256:new']);
       expect(report.skipped).toEqual([
         { image: 'old:1', reason: 'new:1, which is newer, is rosco@2.9.4 too' },
@@ -271,7 +271,7 @@ describe('a look at the images', () => {
 
   it('adds no more than there may be', () => {
     const full = Array.from({ length: MAX_CONTROLLERS }, (_, index) => ({ id: `c${index}`, image: 'c:1' }));
-    const { records, report } = merge(full, [image(WHOLE)]);
+    const { records, result: report } = merge(full, [image(WHOLE)]);
     expect(records).toBe(full);
     expect(report.skipped).toEqual([
       { image: 'discon/rosco:2_9_4', reason: `there are ${MAX_CONTROLLERS} controllers already` },
