@@ -17,6 +17,9 @@ import { Upkeep } from './upkeep.ts';
 import { ImageInspection } from './validation/inspection.ts';
 import { Validator } from './validation/validator.ts';
 
+/** How long a call that the engine does not answer may keep the node from stopping. */
+const CLOSE_WAIT_MS = 5_000;
+
 export type CatalogListener = (controllers: readonly Controller[]) => void;
 
 /**
@@ -170,17 +173,27 @@ export class Catalog implements AsyncDisposable {
     onImages();
   }
 
-  /** Resolves when nothing of it is under way any more. */
+  /**
+   * Resolves when nothing of it is under way any more. An engine that hangs is not waited for longer than a few seconds: a
+   * container that stays is a leftover, which the next start removes.
+   */
   async close(): Promise<void> {
     this.#stop.abort(new CatalogError('closed', 'the node stops'));
-    await this.#opened.disposeAsync();
-    await Promise.allSettled(this.#calls);
-    await this.#validator.settled();
-    await this.#file.settled();
+    const finished = this.#finish();
+    const { promise: isLate, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#deps.clock.after(CLOSE_WAIT_MS, resolve);
+    await Promise.race([finished, isLate]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #finish(): Promise<void> {
+    await this.#opened.disposeAsync();
+    await Promise.allSettled(this.#calls);
+    await this.#validator.settled();
+    await this.#file.settled();
   }
 
   async #discover(signal: AbortSignal): Promise<DiscoveryReport> {

@@ -14,7 +14,6 @@ export const CATALOG_ERROR_CODES = {
     'the database file holds a hand edit that cannot be read; nothing is written until it is mended',
   catalog_full: 'there are as many controllers as there may be',
   catalog_unwritable: 'the database file cannot be read or written',
-  discovery_failed: 'the engine could not say which images there are',
   closed: 'the node stops',
 } as const;
 export type CatalogErrorCode = keyof typeof CATALOG_ERROR_CODES;

@@ -562,6 +562,25 @@ describe('the catalog', () => {
     await catalog.close();
   });
 
+  it('that is closed does not wait for an engine that hangs, which leaves nothing when it answers', async () => {
+    addRosco();
+    const clock = new VirtualClock();
+    const catalog = await open({ validation: { enabled: false }, clock });
+    await catalog.discover();
+    const hang = driver.hang('create');
+    const validating = catalog.validate('rosco').catch((error: unknown) => error);
+    await expect.poll(() => driver.calls.create, PATIENCE).toBe(1);
+    let isClosed = false;
+    const closing = catalog.close().then(() => (isClosed = true));
+    expect(await validating).toMatchObject({ code: 'closed' });
+    await clock.pass(4_999);
+    expect(isClosed).toBe(false);
+    await clock.pass(1);
+    await closing;
+    hang[Symbol.dispose]();
+    await expect.poll(() => driver.calls.remove, PATIENCE).toBe(1);
+  });
+
   it('can be closed before it was started', async () => {
     const options = { file: temp.file, owner: OWNER };
     const discovery = { mode: 'startup', intervalMs: 1, removeMissing: false, followImages: true } as const;
