@@ -71,8 +71,8 @@ describe('a JSON text', () => {
           isJson = false;
         }
         const mistake = mistakeIn(candidate);
-        if (mistake.endsWith('twice')) expect(isJson).toBe(true);
-        else expect(mistake === 'none').toBe(isJson);
+        // A field that stands twice is told first, whatever is wrong behind it.
+        if (!mistake.endsWith('twice')) expect(mistake === 'none').toBe(isJson);
       }),
       { numRuns: 2000 },
     );

@@ -105,9 +105,11 @@ describe('the watch of images', () => {
     await clock.pass(1);
     expect(hints).toBe(2);
     driver.cutEvents();
+    await clock.pass(0);
     await clock.pass(1_000);
     expect(hints).toBe(3);
     driver.setAvailable(false);
+    await clock.pass(0);
     await clock.pass(120_000);
     expect(hints).toBe(3);
     driver.setAvailable(true);
