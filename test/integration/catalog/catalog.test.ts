@@ -146,6 +146,8 @@ describe('discovery on a real engine', () => {
     await expect
       .poll(() => catalog.find(id)?.validate_info, PATIENCE)
       .toBe(`Library file not found at path: ${LIBRARY}`);
+    // It has lost its only name, and would stay.
+    await run.docker.getImage(before?.digest ?? '').remove();
     expect(catalog.find(id)?.digest).not.toBe(before?.digest);
     expect(catalog.find(id)?.created_at).toBe(before?.created_at);
   });
