@@ -41,6 +41,13 @@ export const SYSTEM_PACKAGES = [
   { debian: 'iptables', program: 'iptables', for: 'tests', why: 'cuts nodes off, and loses their packets' },
   { debian: 'faketime', program: 'faketime', for: 'tests', why: 'sets the clock of one node' },
   {
+    debian: 'gcc',
+    program: 'gcc',
+    for: 'tests',
+    why: 'compiles the controllers that tests put behind the node',
+  },
+  { debian: 'libc6-dev', program: 'gcc', for: 'tests', why: 'what the compiler needs to make programs' },
+  {
     debian: 'chromium',
     program: 'chromium',
     for: 'tests',
