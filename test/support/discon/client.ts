@@ -79,10 +79,10 @@ export class DisconClient implements Disposable {
   /** Fails with a `SimulatorEndedError` that holds every attempt. */
   static async connect(options: DisconClientOptions): Promise<DisconClient> {
     const { connectPausesMs = CONNECT_PAUSES_MS, handshakeLimitMs = HANDSHAKE_LIMIT_MS } = options;
+    const request = { ...targetOf(options), limitMs: handshakeLimitMs };
     const attempts: FailedAttempt[] = [];
     for (const pauseMs of [...connectPausesMs, undefined]) {
       try {
-        const request = { ...targetOf(options), limitMs: handshakeLimitMs };
         return new DisconClient(options, await RawWebSocket.open(request), attempts);
       } catch (error) {
         attempts.push(failedAttempt(error as Error));

@@ -26,8 +26,9 @@ struct counter {
   float sum;
 };
 
+/* The pointer is volatile too: a compiler that knows where it points may leave the write away. */
 static void crash(void) {
-  volatile int *nowhere = NULL;
+  volatile int *volatile nowhere = NULL;
   *nowhere = 1;
 }
 

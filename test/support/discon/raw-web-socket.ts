@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type HttpHead, openUpgrade, type Upgraded, type UpgradeRequest } from './upgrade.ts';
+import { acceptUpgrade, type HttpHead, openUpgrade, type Upgraded, type UpgradeRequest } from './upgrade.ts';
 import {
   encodeWebSocketFrame,
   type FrameToSend,
@@ -17,6 +18,8 @@ export interface ReceivedMessage {
   readonly data: Buffer;
   /** In how many frames it came. */
   readonly frameCount: number;
+  /** Whether its first frame was. */
+  readonly isMasked: boolean;
 }
 
 export interface CloseFrame {
@@ -54,9 +57,12 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** Only clients mask what they send. */
+type Side = 'client' | 'server';
+
 /**
- * The client's side of a WebSocket, with nothing done by itself but the answers to pings: every frame, and every way of
- * ending, is the test's own. Dispose to drop the connection.
+ * One side of a WebSocket, with nothing done by itself but the answers to pings: every frame, and every way of ending, is
+ * the test's own. Dispose to drop the connection.
  */
 export class RawWebSocket implements Disposable {
   /** The answer to the upgrade. */
@@ -69,6 +75,7 @@ export class RawWebSocket implements Disposable {
   readonly #socket: Socket;
   readonly #reader = new WebSocketFrameReader();
   readonly #answersPings: boolean;
+  readonly #side: Side;
   readonly #finish: (end: ConnectionEnd) => void;
   #fragments: ReceivedFrame[] = [];
   #untaken: ReceivedMessage[] = [];
@@ -78,29 +85,36 @@ export class RawWebSocket implements Disposable {
   #end: ConnectionEnd | undefined;
   #closeFrame: CloseFrame | undefined;
 
-  private constructor({ socket, head, rest }: Upgraded, answersPings: boolean) {
+  private constructor({ socket, head, rest }: Upgraded, answersPings: boolean, side: Side) {
     const { promise, resolve } = Promise.withResolvers<ConnectionEnd>();
     this.head = head;
     this.ended = promise;
     this.#finish = resolve;
     this.#socket = socket;
     this.#answersPings = answersPings;
+    this.#side = side;
+    // Read like all that follows, and not before.
+    if (rest.length > 0) socket.unshift(rest);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('end', () => this.#endAs('fin'));
     socket.on('error', () => this.#endAs('reset'));
     socket.on('close', () => this.#endAs('own'));
-    if (rest.length > 0) this.#read(rest);
     this.#updateFlow();
   }
 
   /** Fails with an `UpgradeRefusedError` or a `HandshakeError`. */
   static async open(options: RawWebSocketOptions): Promise<RawWebSocket> {
-    return new RawWebSocket(await openUpgrade(options), options.answersPings ?? true);
+    return new RawWebSocket(await openUpgrade(options), options.answersPings ?? true, 'client');
+  }
+
+  /** The server's side, out of the arguments of an `upgrade` event of `node:http`. */
+  static accept(request: IncomingMessage, socket: Socket, rest: Buffer): RawWebSocket {
+    return new RawWebSocket(acceptUpgrade(request, socket, rest), true, 'server');
   }
 
   /** Any frame, right or wrong. Resolves when the bytes have left this process. */
   async send(frame: FrameToSend): Promise<void> {
-    await this.sendBytes(encodeWebSocketFrame(frame));
+    await this.sendBytes(encodeWebSocketFrame({ isMasked: this.#side === 'client', ...frame }));
   }
 
   async sendBinary(payload: Buffer): Promise<void> {
@@ -113,7 +127,7 @@ export class RawWebSocket implements Disposable {
 
   /** One message in frames of at most so many bytes. */
   async sendInFragments(opcode: number, payload: Buffer, fragmentBytes: number): Promise<void> {
-    for (let at = 0; at < payload.length; at += fragmentBytes) {
+    for (let at = 0; at === 0 || at < payload.length; at += fragmentBytes) {
       await this.send({
         opcode: at === 0 ? opcode : OPCODES.continuation,
         payload: payload.subarray(at, at + fragmentBytes),
@@ -195,7 +209,8 @@ export class RawWebSocket implements Disposable {
   #takeControl(frame: ReceivedFrame): void {
     this.controlFrames.push(frame);
     if (frame.opcode !== OPCODES.ping || !this.#answersPings) return;
-    this.#socket.write(encodeWebSocketFrame({ opcode: OPCODES.pong, payload: frame.payload }));
+    const isMasked = this.#side === 'client';
+    this.#socket.write(encodeWebSocketFrame({ opcode: OPCODES.pong, payload: frame.payload, isMasked }));
   }
 
   #takeData(frame: ReceivedFrame): void {
@@ -208,6 +223,7 @@ export class RawWebSocket implements Disposable {
       type: fragments[0]?.opcode === OPCODES.text ? 'text' : 'binary',
       data: Buffer.concat(fragments.map(({ payload }) => payload)),
       frameCount: fragments.length,
+      isMasked: fragments[0]?.isMasked === true,
     };
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) return waiter.resolve(message);

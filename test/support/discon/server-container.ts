@@ -88,8 +88,10 @@ export class ServerContainer {
 
   /** The names of what is in the server's working directory now. */
   async files(): Promise<string[]> {
-    const changes = (await this.container.changes()) as { Path: string; Kind: number }[] | null;
-    return (changes ?? [])
+    // Of a container that has changed nothing the engine says null.
+    const answer: unknown = await this.container.changes();
+    const changes = Array.isArray(answer) ? (answer as { Path: string; Kind: number }[]) : [];
+    return changes
       .filter(({ Path, Kind }) => Path.startsWith(WORKING_DIR) && Kind !== KIND_DELETED)
       .map(({ Path }) => Path.slice(WORKING_DIR.length))
       .toSorted();

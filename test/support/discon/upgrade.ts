@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { messageOf } from '../../../src/kernel/errors.ts';
 
@@ -83,6 +84,14 @@ export async function openUpgrade(request: UpgradeRequest): Promise<Upgraded> {
   }
 }
 
+/** Answers an `upgrade` event of `node:http` with 101. */
+export function acceptUpgrade(request: IncomingMessage, socket: Socket, rest: Buffer): Upgraded {
+  const accept = acceptOf(request.headers['sec-websocket-key'] ?? '');
+  const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
+  socket.write([...lines, `Sec-WebSocket-Accept: ${accept}`].join('\r\n') + HEAD_END);
+  return { socket, head: { status: 101, headers: {} }, rest };
+}
+
 function requestText(request: UpgradeRequest, key: string): string {
   const headers: Readonly<Record<string, string | undefined>> = {
     Host: `${request.host}:${request.port}`,
@@ -155,7 +164,7 @@ async function readBody(socket: Socket, head: HttpHead, rest: Buffer): Promise<s
     if (body.length > MAX_BODY_BYTES) return true;
     return isChunked ? body.toString('latin1').endsWith(LAST_CHUNK) : body.length >= neededBytes;
   });
-  return (isChunked ? joinChunks(data) : data).toString('utf8');
+  return (isChunked ? joinChunks(data) : data.subarray(0, neededBytes)).toString('utf8');
 }
 
 function joinChunks(data: Buffer): Buffer {
@@ -170,7 +179,10 @@ function joinChunks(data: Buffer): Buffer {
 }
 
 function checkAccept(head: HttpHead, key: string): void {
-  const expected = createHash('sha1').update(`${key}${PROTOCOL_GUID}`).digest('base64');
-  if (head.headers['sec-websocket-accept'] !== expected)
+  if (head.headers['sec-websocket-accept'] !== acceptOf(key))
     throw new HandshakeError('the answer accepts another key than was sent');
+}
+
+function acceptOf(key: string): string {
+  return createHash('sha1').update(`${key}${PROTOCOL_GUID}`).digest('base64');
 }
