@@ -148,6 +148,7 @@ describe('an upgrade is refused before it is one', () => {
       'Error duplicating controller: Input/output error',
     ],
     ['a query that cannot be read', '/ws?path=%zz', 'Error parsing url parameters: invalid URL escape "%zz"'],
+    ['two paths, the first of which counts', '/ws?path=/a&path=/b', "Controller not found at '/a'"],
     ['half an escape', '/ws?path=a%2', 'Error parsing url parameters: invalid URL escape "%2"'],
   ])('%s', async (_what, target, text) => {
     await expect(connect(target)).rejects.toMatchObject({

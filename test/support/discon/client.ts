@@ -2,9 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../src/kernel/errors.ts';
-import type { DisconArguments } from './arguments.ts';
-import { SWAP } from './arguments.ts';
-import { decodeFrame, encodeFrame, textOf, transferFrame, zeroEnded } from './frames.ts';
+import { type DisconArguments, SWAP } from './arguments.ts';
+import { decodeFrame, type DisconFrame, encodeFrame, textOf, transferFrame, zeroEnded } from './frames.ts';
 import { RawWebSocket } from './raw-web-socket.ts';
 import { replaceReferences, serverFileName } from './server-file-name.ts';
 import { UpgradeRefusedError } from './upgrade.ts';
@@ -133,7 +132,7 @@ export class DisconClient implements Disposable {
   }
 
   /** Each text is as long as the swap array says. */
-  #callFrame({ swap, fail, inFile, outName, msg }: DisconArguments): Parameters<typeof encodeFrame>[0] {
+  #callFrame({ swap, fail, inFile, outName, msg }: DisconArguments): DisconFrame {
     return {
       swap: swap.subarray(0, swap[SWAP.length]),
       fail,

@@ -42,14 +42,15 @@ export function buildDisconPrograms(): Promise<DisconPrograms> {
 
 async function buildOnce(): Promise<DisconPrograms> {
   const folder = join(tmpdir(), `cm-discon-${await sourceHash()}`);
-  const isThere = await access(folder).then(
+  const server = join(folder, 'discon-server');
+  const isThere = await access(server).then(
     () => true,
     () => false,
   );
   if (!isThere) await compileInto(folder);
   return {
     folder,
-    server: join(folder, 'discon-server'),
+    server,
     controller: join(folder, 'libdiscon.so'),
     withoutSymbol: join(folder, 'libnosymbol.so'),
     crashesAtLoad: join(folder, 'libcrash.so'),
@@ -71,7 +72,8 @@ async function compileInto(folder: string): Promise<void> {
     await rename(directory, folder);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
-    if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['ENOTEMPTY', 'EEXIST'].includes(code)) throw error;
   }
 }
 

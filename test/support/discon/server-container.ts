@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import type Docker from 'dockerode';
 import type { DockerRun } from '../docker.ts';
 import { waitFor } from '../wait-for.ts';
+import { isListening } from './is-listening.ts';
 
 const SERVER_PORT = 8080;
 const LISTEN_TIMEOUT_MS = 30_000;
@@ -95,17 +94,5 @@ export class ServerContainer {
       .filter(({ Path, Kind }) => Path.startsWith(WORKING_DIR) && Kind !== KIND_DELETED)
       .map(({ Path }) => Path.slice(WORKING_DIR.length))
       .toSorted();
-  }
-}
-
-async function isListening(host: string, port: number): Promise<boolean> {
-  const socket = connect(port, host);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }

@@ -99,12 +99,13 @@ static int parse_pair(const char *pair, size_t length, struct query *query, char
   size_t value_length = equals != NULL ? length - name_length - 1 : 0;
   if (unescape(pair, name_length, name, error, error_length) != 0) return -1;
   if (unescape(pair + length - value_length, value_length, value, error, error_length) != 0) return -1;
-  if (strcmp(name, "path") == 0 && query->path[0] == '\0') strcpy(query->path, value);
-  if (strcmp(name, "proc") == 0 && query->proc[0] == '\0') strcpy(query->proc, value);
+  if (strcmp(name, "path") == 0 && !query->has_path++) strcpy(query->path, value);
+  if (strcmp(name, "proc") == 0 && !query->has_proc++) strcpy(query->proc, value);
   return 0;
 }
 
 int parse_query(const char *text, struct query *query, char *error, size_t error_length) {
+  query->has_path = query->has_proc = 0;
   query->path[0] = query->proc[0] = '\0';
   for (const char *pair = text; *pair != '\0';) {
     size_t length = strcspn(pair, "&");

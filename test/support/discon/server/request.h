@@ -16,6 +16,8 @@ struct request {
 
 /* What the query says; the first of several values of one name counts. */
 struct query {
+  int has_path;
+  int has_proc;
   char path[READ_AHEAD_BYTES];
   char proc[READ_AHEAD_BYTES];
 };
