@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +58,19 @@ async function startScript(script: ServerScript = {}): Promise<ScriptedServer> {
   const scripted = await ScriptedServer.start(script);
   open.push(scripted);
   return scripted;
+}
+
+/** For `localhost`, trusted by nobody. */
+function makeCertificate(directory: string): { key: Buffer; cert: Buffer } {
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  execFileSync(
+    'openssl',
+    // prettier-ignore
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1',
+      '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+    { stdio: 'ignore' },
+  );
+  return { key: readFileSync(key), cert: readFileSync(cert) };
 }
 
 /** The answer to a file, as a server gives it. */
@@ -158,6 +173,23 @@ describe('the client that simulators load, as a server sees it', () => {
       expect(scripted.requests[0]?.url).toBe(`/ws?path=%2Fcontroller%2Flibdiscon.so&proc=DISCON`);
     },
   );
+
+  it('speaks TLS where the address says so, and only with whom it trusts', async () => {
+    const tls = makeCertificate(folder);
+    const scripted = await startScript({
+      tls,
+      onWebSocket: async (webSocket) => webSocket.sendBinary((await webSocket.receive()).data),
+    });
+    const serverAddress = `https://localhost:${scripted.port}`;
+    await expect(connect({ serverAddress, connectPausesMs: [] })).rejects.toMatchObject({
+      attempts: [{ error: { cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } } }],
+    });
+    const client = await connect({ serverAddress, ca: tls.cert });
+    const given = disconArguments('none.txt');
+    await client.call(given);
+    expect(scripted.requests[0]?.headers.host).toBe(`localhost:${scripted.port}`);
+    await expect(connect({ serverAddress: 'ftp://localhost' })).rejects.toThrow('does not speak ftp://');
+  });
 
   it('masks what it sends: the golden frame of a file, then a call that names it', async () => {
     const received: { isMasked: boolean; payload: Buffer }[] = [];
@@ -295,13 +327,21 @@ describe('the client that simulators load, as a server sees it', () => {
     await call;
   });
 
-  it('goes without a close frame', async () => {
-    const { promise: ended, resolve: onEnded } = Promise.withResolvers<unknown>();
-    const scripted = await startScript({
-      onWebSocket: async (webSocket) => onEnded(await webSocket.ended),
-    });
-    const client = await connect({ serverAddress: scripted.address });
-    client.drop();
-    expect(await ended).toEqual({ kind: 'fin', closeFrame: undefined });
+  it.each<[string, (client: DisconClient) => void, string]>([
+    ['goes without a close frame', (client) => client.drop(), 'fin'],
+    ['can be torn away', (client) => client.webSocket.abort(), 'reset'],
+  ])('%s, over TLS too', async (_what, end, kind) => {
+    const tls = makeCertificate(folder);
+    for (const secure of [{}, { tls }]) {
+      const { promise: ended, resolve: onEnded } = Promise.withResolvers<unknown>();
+      const scripted = await startScript({
+        ...secure,
+        onWebSocket: async (webSocket) => onEnded(await webSocket.ended),
+      });
+      const scheme = 'tls' in secure ? 'https' : 'http';
+      const serverAddress = `${scheme}://localhost:${scripted.port}`;
+      end(await connect({ serverAddress, ca: tls.cert }));
+      expect(await ended, scheme).toEqual({ kind, closeFrame: undefined });
+    }
   });
 });

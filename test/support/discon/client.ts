@@ -6,7 +6,7 @@ import { type DisconArguments, SWAP } from './arguments.ts';
 import { decodeFrame, type DisconFrame, encodeFrame, textOf, transferFrame, zeroEnded } from './frames.ts';
 import { RawWebSocket } from './raw-web-socket.ts';
 import { replaceReferences, serverFileName } from './server-file-name.ts';
-import { UpgradeRefusedError } from './upgrade.ts';
+import { UpgradeRefusedError, type UpgradeRequest } from './upgrade.ts';
 
 /** Between two attempts to connect, ms; one attempt more than pauses. */
 const CONNECT_PAUSES_MS = [1_000, 2_000, 4_000, 8_000];
@@ -14,11 +14,13 @@ const HANDSHAKE_LIMIT_MS = 45_000;
 /** The answer to a file must come within it, ms. An answer to a call may take for ever. */
 const TRANSFER_LIMIT_MS = 5_000;
 const TRANSFER_PAUSES_MS = [400, 800];
-const DEFAULT_PORT = 80;
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 export interface DisconClientOptions {
-  /** `host:port`, `host`, or `http://` before either. */
+  /** `host:port`, `host`, or `http://` or `https://` before either. */
   readonly serverAddress: string;
+  /** Whom to trust besides those whom this machine does, with `https://`. */
+  readonly ca?: Buffer;
   readonly libraryPath: string;
   readonly proc: string;
   /** Local files to be sent before the first call; an input file may name them. */
@@ -78,7 +80,7 @@ export class DisconClient implements Disposable {
   /** Fails with a `SimulatorEndedError` that holds every attempt. */
   static async connect(options: DisconClientOptions): Promise<DisconClient> {
     const { connectPausesMs = CONNECT_PAUSES_MS, handshakeLimitMs = HANDSHAKE_LIMIT_MS } = options;
-    const request = { ...targetOf(options), limitMs: handshakeLimitMs };
+    const request = { ...requestOf(options), limitMs: handshakeLimitMs };
     const attempts: FailedAttempt[] = [];
     for (const pauseMs of [...connectPausesMs, undefined]) {
       try {
@@ -241,18 +243,17 @@ export class DisconClient implements Disposable {
 }
 
 /** Where to connect, and what to ask for: `path` and `proc`, in this order, and nothing else. */
-function targetOf({ serverAddress, libraryPath, proc }: DisconClientOptions): {
-  host: string;
-  port: number;
-  target: string;
-} {
+function requestOf({ serverAddress, ca, libraryPath, proc }: DisconClientOptions): UpgradeRequest {
   const url = new URL(serverAddress.includes('://') ? serverAddress : `http://${serverAddress}`);
-  if (url.protocol !== 'http:') throw new Error(`this client does not speak ${url.protocol}//`);
+  const defaultPort = DEFAULT_PORTS[url.protocol];
+  if (defaultPort === undefined) throw new Error(`this client does not speak ${url.protocol}//`);
   const folder = url.pathname.replace(/\/$/, '');
   return {
-    host: url.hostname,
-    port: url.port === '' ? DEFAULT_PORT : Number(url.port),
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? defaultPort : Number(url.port),
+    headers: { Host: url.host },
     target: `${folder}/ws?path=${queryEscape(libraryPath)}&proc=${queryEscape(proc)}`,
+    ...(url.protocol === 'https:' ? { tls: ca === undefined ? {} : { ca } } : {}),
   };
 }
 

@@ -73,6 +73,7 @@ export class RawWebSocket implements Disposable {
   /** Bytes of messages that came so far, whole or not. */
   receivedBytes = 0;
   readonly #socket: Socket;
+  readonly #transport: Socket;
   readonly #reader = new WebSocketFrameReader();
   readonly #answersPings: boolean;
   readonly #side: Side;
@@ -85,12 +86,13 @@ export class RawWebSocket implements Disposable {
   #end: ConnectionEnd | undefined;
   #closeFrame: CloseFrame | undefined;
 
-  private constructor({ socket, head, rest }: Upgraded, answersPings: boolean, side: Side) {
+  private constructor({ socket, transport, head, rest }: Upgraded, answersPings: boolean, side: Side) {
     const { promise, resolve } = Promise.withResolvers<ConnectionEnd>();
     this.head = head;
     this.ended = promise;
     this.#finish = resolve;
     this.#socket = socket;
+    this.#transport = transport;
     this.#answersPings = answersPings;
     this.#side = side;
     // Read like all that follows, and not before.
@@ -178,9 +180,9 @@ export class RawWebSocket implements Disposable {
     this.#socket.end();
   }
 
-  /** Tears the connection down with a reset. */
+  /** Tears the connection down with a reset. Not for a server's side that speaks TLS. */
   abort(): void {
-    this.#socket.resetAndDestroy();
+    this.#transport.resetAndDestroy();
   }
 
   /** Drops the connection, as when the process ends. */

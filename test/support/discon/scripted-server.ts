@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { RawWebSocket } from './raw-web-socket.ts';
 
 export interface ServerScript {
+  /** PEM; with it the server speaks TLS. */
+  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
   /** What to do with a connection that was upgraded. */
   readonly onWebSocket?: (webSocket: RawWebSocket, request: IncomingMessage) => void | Promise<void>;
   /** Answers a request for an upgrade by HTTP instead; given back `false`, it is upgraded. */
@@ -24,9 +27,8 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   static async start(script: ServerScript = {}): Promise<ScriptedServer> {
-    const http = createServer((_request: IncomingMessage, response: ServerResponse) => {
-      response.writeHead(404).end();
-    });
+    const http = script.tls === undefined ? createServer() : createTlsServer(script.tls);
+    http.on('request', (_request, response) => response.writeHead(404).end());
     const server = new ScriptedServer(http);
     http.on('upgrade', (request, socket, rest) => server.#upgrade(script, request, socket as Socket, rest));
     http.listen(0, '127.0.0.1');

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { messageOf } from '../../../src/kernel/errors.ts';
 
 const PROTOCOL_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -20,6 +21,8 @@ export interface UpgradeRequest {
   /** More headers, or other values of the usual ones; `undefined` leaves one away. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly method?: string;
+  /** Speaks TLS; `ca` is whom to trust besides those whom this machine does. */
+  readonly tls?: { readonly ca?: Buffer };
   /** From the first byte of the connection to the last of the answer. */
   readonly limitMs?: number;
 }
@@ -32,6 +35,8 @@ export interface HttpHead {
 
 export interface Upgraded {
   readonly socket: Socket;
+  /** The TCP connection itself, where `socket` speaks TLS over it. */
+  readonly transport: Socket;
   readonly head: HttpHead;
   /** What came after the head already. */
   readonly rest: Buffer;
@@ -64,7 +69,9 @@ export class UpgradeRefusedError extends Error {
 export async function openUpgrade(request: UpgradeRequest): Promise<Upgraded> {
   const { limitMs = DEFAULT_HANDSHAKE_LIMIT_MS } = request;
   const key = randomBytes(KEY_BYTES).toString('base64');
-  const socket = connect({ host: request.host, port: request.port, allowHalfOpen: true, noDelay: true });
+  const { host, port, tls } = request;
+  const transport = connect({ host, port, allowHalfOpen: true, noDelay: true });
+  const socket = tls === undefined ? transport : connectTls({ ...tls, host, socket: transport });
   const timer = setTimeout(() => {
     socket.destroy(new HandshakeError(`no answer to the upgrade within ${limitMs} ms`));
   }, limitMs);
@@ -73,7 +80,7 @@ export async function openUpgrade(request: UpgradeRequest): Promise<Upgraded> {
     const { head, rest } = await readHead(socket);
     if (head.status !== 101) throw new UpgradeRefusedError(head, await readBody(socket, head, rest));
     checkAccept(head, key);
-    return { socket, head, rest };
+    return { socket, transport, head, rest };
   } catch (error) {
     socket.on('error', () => undefined);
     socket.destroy();
@@ -89,7 +96,7 @@ export function acceptUpgrade(request: IncomingMessage, socket: Socket, rest: Bu
   const accept = acceptOf(request.headers['sec-websocket-key'] ?? '');
   const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
   socket.write([...lines, `Sec-WebSocket-Accept: ${accept}`].join('\r\n') + HEAD_END);
-  return { socket, head: { status: 101, headers: {} }, rest };
+  return { socket, transport: socket, head: { status: 101, headers: {} }, rest };
 }
 
 function requestText(request: UpgradeRequest, key: string): string {
