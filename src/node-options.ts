@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ApiOptions } from './api/server.ts';
+import type { CatalogOptions } from './catalog/catalog.ts';
 import type { Config } from './config/settings.ts';
+import type { FrontDoorOptions } from './frontdoor/front-door.ts';
+import type { InstancePoolOptions } from './instances/instance-pool.ts';
 import type { JobDefaults } from './jobs/plan.ts';
 import type { JobPolicy } from './jobs/policy.ts';
 import type { RetentionOptions } from './jobs/retention.ts';
+import type { NodeId } from './kernel/ids.ts';
 
 /** What each part of a node is told of the settings: none of them knows the others'. */
 
@@ -35,6 +40,45 @@ export function jobPolicyOf(config: Config): JobPolicy {
   };
 }
 
+export function frontDoorOptionsOf(config: Config): FrontDoorOptions {
+  return {
+    defaults: {
+      memory: config['frontdoor.memory'],
+      cpu: config['frontdoor.cpu'],
+      maxInstances: config['frontdoor.max_instances'],
+      maxConnections: config['frontdoor.max_connections'],
+      startTimeoutMs: config['frontdoor.start_timeout'],
+      stopTimeoutMs: config['frontdoor.stop_timeout'],
+      idleTimeoutMs: config['frontdoor.idle_timeout'],
+    },
+    allowedOrigins: config['frontdoor.allowed_origins'],
+    maxSessions: config['frontdoor.max_sessions'],
+    handshakeTimeoutMs: config['frontdoor.handshake_timeout'],
+  };
+}
+
+export function poolOptionsOf(config: Config): InstancePoolOptions {
+  return {
+    maxInstances: config['frontdoor.max_instances'],
+    maxWaiting: config['frontdoor.max_waiting'],
+    idleTimeoutMs: config['frontdoor.idle_timeout'],
+  };
+}
+
+export function catalogOptionsOf(config: Config, dataDir: string, owner: NodeId): CatalogOptions {
+  return {
+    file: config['catalog.file'] ?? join(dataDir, 'controllers.json'),
+    owner,
+    discovery: {
+      mode: config['catalog.discovery'] as CatalogOptions['discovery']['mode'],
+      intervalMs: config['catalog.discovery_interval'],
+      removeMissing: config['catalog.remove_missing'],
+      followImages: config['catalog.follow_images'],
+    },
+    validation: { enabled: config['catalog.validate'], verifySymbols: config['catalog.verify_symbols'] },
+  };
+}
+
 export function retentionOf(config: Config): RetentionOptions {
   return {
     keepCount: config['retention.count'],
@@ -58,6 +102,7 @@ export function apiOptionsOf(config: Config): ApiOptions {
       allowedHosts: config['auth.allowed_hosts'],
       allowedOrigins: config['auth.allowed_origins'],
     },
+    doorNetworks: config['frontdoor.allowed_networks'],
     limits: {
       maxBodyBytes: config['limits.body'],
       maxBatchItems: config['limits.batch'],

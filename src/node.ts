@@ -19,6 +19,7 @@ import { CodedError, messageOf } from './kernel/errors.ts';
 import { abortable } from './kernel/single-flight.ts';
 import { SecretBox } from './kernel/secret-box.ts';
 import { apiOptionsOf, jobDefaultsOf, jobPolicyOf, retentionOf } from './node-options.ts';
+import { NodeFrontDoor } from './node-front-door.ts';
 import { NodePeers, type NodePeersDependencies, type NodePeersOptions } from './node-peers.ts';
 import { loadIdentity } from './peers/identity.ts';
 import { loadMembership } from './peers/membership.ts';
@@ -194,8 +195,24 @@ export async function startNode(options: NodeOptions): Promise<Node> {
           ),
         )
       : undefined;
+    const door = parts.use(
+      new NodeFrontDoor(
+        { config, dataDir, owner: identity.nodeId },
+        {
+          jobs,
+          log,
+          driver,
+          clock,
+          logger: subsystemLogger(logger, 'frontdoor'),
+          metrics: metrics.door,
+          health: health.register('catalog', { isRequired: false }),
+          onInvariantError: onFatal,
+        },
+      ),
+    );
     const api: ApiServer = createApiServer(apiOptionsOf(config), {
       jobs: peers?.jobs ?? jobs,
+      frontDoor: door.door,
       peers: peers?.view ?? new NoPeers(self),
       node: {
         info: () => ({ ...self, version: VERSION, uptime_ms: uptimeMs(), draining: nodeDrain.isDrained }),
@@ -227,6 +244,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const { address, port } = await listen(api, config);
     await abortable(jobs.start(), options.signal ?? new AbortController().signal);
     peers?.openForJobs();
+    await door.start();
     isStarting = false;
     jobsHealth.ok();
     warnOfAccess(config, logger);
@@ -239,7 +257,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       const graceMs = config.grace_period;
       peers?.jobs.drain();
       try {
-        await Promise.all([jobs.drain(force), api.close({ graceMs, signal: force })]);
+        await Promise.all([
+          jobs.drain(force),
+          door.stop(graceMs, force),
+          api.close({ graceMs, signal: force }),
+        ]);
       } finally {
         await parts.disposeAsync();
       }

@@ -18,6 +18,8 @@ export class Connections {
   readonly #access: Access;
   readonly #bySocket = new Map<Socket, Connection>();
   readonly #countByAddress = new Map<string, number>();
+  /** The address that a connection counts for. */
+  readonly #countedKeys = new WeakMap<Socket, string>();
   #onEmpty: (() => void) | undefined;
 
   constructor(options: { readonly maxPerAddress: number }, deps: { readonly access: Access }) {
@@ -41,14 +43,27 @@ export class Connections {
       socket.destroy();
       return false;
     }
-    if (isCounted) this.#countByAddress.set(peer.addressKey, count + 1);
+    if (isCounted) {
+      this.#countByAddress.set(peer.addressKey, count + 1);
+      this.#countedKeys.set(socket, peer.addressKey);
+    }
     this.#bySocket.set(socket, { socket, peer, inFlight: 0, isLingering: false });
-    socket.once('close', () => this.#close(socket, isCounted ? peer.addressKey : undefined));
+    socket.once('close', () => this.#close(socket));
     return true;
   }
 
   of(socket: Socket): Connection | undefined {
     return this.#bySocket.get(socket);
+  }
+
+  /**
+   * Counts a connection for its address no more: one that is led to a container is bounded otherwise, and many of them may come from
+   * one machine.
+   */
+  release(socket: Socket): void {
+    const key = this.#countedKeys.get(socket);
+    if (key !== undefined) this.#countOut(key);
+    this.#countedKeys.delete(socket);
   }
 
   /** Destroys the connections on which nothing has to be answered, but for those that linger. */
@@ -70,13 +85,15 @@ export class Connections {
     await promise;
   }
 
-  #close(socket: Socket, countedKey: string | undefined): void {
+  #close(socket: Socket): void {
     this.#bySocket.delete(socket);
-    if (countedKey !== undefined) {
-      const count = (this.#countByAddress.get(countedKey) ?? 1) - 1;
-      if (count === 0) this.#countByAddress.delete(countedKey);
-      else this.#countByAddress.set(countedKey, count);
-    }
+    this.release(socket);
     if (this.#bySocket.size === 0) this.#onEmpty?.();
+  }
+
+  #countOut(key: string): void {
+    const count = (this.#countByAddress.get(key) ?? 1) - 1;
+    if (count === 0) this.#countByAddress.delete(key);
+    else this.#countByAddress.set(key, count);
   }
 }

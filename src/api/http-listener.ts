@@ -4,8 +4,11 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { Server as NetServer } from 'node:net';
 import { sleep } from '../kernel/clock.ts';
-import type { Access } from './access.ts';
+import { FrontDoor, type DoorRequest } from '../frontdoor/front-door.ts';
+import { sendRefusal, type Refusal as DoorRefusal } from '../frontdoor/refusal.ts';
+import type { Access, Refusal } from './access.ts';
 import { answerClientError } from './client-error.ts';
+import type { DoorAccess } from './door-access.ts';
 import { type Connection, Connections } from './connections.ts';
 import { Exchange } from './exchange.ts';
 import type { RequestHead } from './head.ts';
@@ -38,6 +41,15 @@ export interface HttpListenerDependencies extends Pick<ApiDependencies, 'logger'
   readonly handle: (exchange: Exchange) => void;
   /** Called once, when nothing new is accepted any more. */
   readonly onStopping: () => void;
+  /** Takes connections that ask to be led to a container; without it such a request is one like any other. */
+  readonly door?: ListenerDoor;
+}
+
+export interface ListenerDoor {
+  readonly access: DoorAccess;
+  /** Why nobody is led anywhere just now. */
+  readonly closedBecause: () => DoorRefusal | undefined;
+  readonly serve: (request: DoorRequest) => Promise<void>;
 }
 
 /** Node's own bound on the head, a last resort: ours are exact, and answer in full. */
@@ -75,6 +87,9 @@ export class HttpListener {
       requestTimeout: limits.requestTimeoutMs,
       connectionsCheckingInterval: limits.connectionsCheckingIntervalMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
+      // Any other wish to upgrade, such as that of curl for HTTP/2, is passed over.
+      shouldUpgradeCallback: ({ url = '', headers }: IncomingMessage) =>
+        deps.door !== undefined && FrontDoor.isFor(readTarget(url)?.path ?? '', headers.upgrade),
     };
     const tlsSettings = {
       ...settings,
@@ -147,6 +162,7 @@ export class HttpListener {
     server.on('drop', () => this.#deps.metrics.refused('connections'));
     server.on('request', (request, response) => this.#receive(request, response, false));
     server.on('checkContinue', (request, response) => this.#receive(request, response, true));
+    server.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const connection = this.#connections.of(socket as Socket);
       // Before the end of a handshake there is nobody to answer to, and nothing to be sent.
@@ -165,6 +181,36 @@ export class HttpListener {
     const head = readHead(request.rawHeaders);
     const exchange = this.#admit(request, response, head, expectsContinue);
     if (exchange !== undefined) this.#deps.handle(exchange);
+  }
+
+  /** From here on the connection is the front door's, or is refused. */
+  #upgrade(request: IncomingMessage, socket: Socket, following: Buffer): void {
+    const connection = this.#connections.of(socket);
+    const { door, logger } = this.#deps;
+    if (connection === undefined || door === undefined) return void socket.destroy();
+    connection.inFlight += 1;
+    const head = readHead(request.rawHeaders);
+    const client = socket.remoteAddress ?? '';
+    const refusal =
+      door.closedBecause() ??
+      this.#foreignHead(request, head) ??
+      asDoor(door.access.check(connection.peer, client, head));
+    if (refusal !== undefined) {
+      this.#deps.metrics.refused(`door_${refusal.status}`);
+      return sendRefusal(socket, refusal);
+    }
+    this.#connections.release(socket);
+    const { method, url = '', rawHeaders } = request;
+    const query = readTarget(url)?.query ?? '';
+    door.serve({ socket, head: following, method, query, rawHeaders, client }).catch((error: unknown) => {
+      logger.error({ err: error }, 'front door failed');
+      socket.destroy();
+    });
+  }
+
+  #foreignHead(request: IncomingMessage, head: RequestHead): DoorRefusal | undefined {
+    const problem = checkHead(request, head, this.#options.limits);
+    return problem === undefined ? undefined : { status: problem.status, text: problem.detail };
   }
 
   /** The exchange, or `undefined` after a refusal has been answered. */
@@ -214,4 +260,11 @@ export class HttpListener {
       if (listener.#isStopping && connection.inFlight === 0)
         listener.#endSoon(connection, this.shouldKeepAlive);
     })(this);
+}
+
+function asDoor(refusal: Refusal | undefined): DoorRefusal | undefined {
+  if (refusal === undefined) return undefined;
+  const { status, message, retryAfterMs } = refusal;
+  const headers = status === 401 ? ['WWW-Authenticate', 'Bearer'] : [];
+  return { status, text: message, headers, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }

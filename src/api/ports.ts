@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { InvariantError } from '../kernel/errors.ts';
+import type { FrontDoor } from '../frontdoor/front-door.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { NodeId } from '../kernel/ids.ts';
 import type { HealthView, IdentityView, NodeInfoView, PeerView, RpcMethods } from './wire.ts';
@@ -60,6 +61,8 @@ export interface ApiDependencies {
   readonly jobs: Jobs;
   readonly peers: PeersView;
   readonly node: NodeControl;
+  /** Leads clients to containers; without it the node serves its API alone. */
+  readonly frontDoor?: FrontDoor;
   readonly logger: ApiLogger;
   readonly metrics: ApiMetrics;
   readonly clock: Clock;

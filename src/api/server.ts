@@ -1,8 +1,10 @@
+import type { DoorRequest } from '../frontdoor/front-door.ts';
 import { Access } from './access.ts';
 import type { AccessOptions, Refusal } from './access.ts';
+import { DoorAccess } from './door-access.ts';
 import { errorReply } from './errors.ts';
 import type { Exchange } from './exchange.ts';
-import type { CloseOptions, TlsOptions } from './http-listener.ts';
+import type { CloseOptions, ListenerDoor, TlsOptions } from './http-listener.ts';
 import { HttpListener } from './http-listener.ts';
 import type { ApiLimits } from './limits.ts';
 import { DEFAULT_API_LIMITS } from './limits.ts';
@@ -19,6 +21,8 @@ export interface ApiOptions {
   readonly port: number;
   readonly tls?: TlsOptions;
   readonly access: AccessOptions;
+  /** Networks whose clients are led to containers without a token. */
+  readonly doorNetworks?: readonly string[];
   /** Those that differ from the defaults. */
   readonly limits?: Partial<ApiLimits>;
 }
@@ -58,5 +62,27 @@ export function createApiServer(options: ApiOptions, deps: ApiDependencies): Api
   };
   const { listenAddress, port, tls } = options;
   const listening = { listenAddress, port, limits, ...(tls !== undefined && { tls }) };
-  return new HttpListener(listening, { ...deps, access, handle, onStopping: () => router.stop() });
+  const onStopping = (): void => router.stop();
+  return new HttpListener(listening, {
+    ...deps,
+    access,
+    handle,
+    onStopping,
+    ...doorOf(options, deps, access),
+  });
+}
+
+function doorOf(
+  { doorNetworks = [] }: ApiOptions,
+  { frontDoor, isStarting }: ApiDependencies,
+  access: Access,
+): { door?: ListenerDoor } {
+  if (frontDoor === undefined) return {};
+  const { status, message: text, retryAfterMs = 0 } = STARTING;
+  const door = {
+    access: new DoorAccess({ networks: doorNetworks }, { access }),
+    closedBecause: () => (isStarting() ? { status, text, retryAfterMs } : undefined),
+    serve: (request: DoorRequest) => frontDoor.serve(request),
+  };
+  return { door };
 }

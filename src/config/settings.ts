@@ -314,6 +314,102 @@ export const SETTINGS = {
     text: 'most connections with peers at once',
   },
 
+  'catalog.file': {
+    type: path(),
+    text: 'the database of controllers, a JSON file that may be edited by hand; unset: `controllers.json` in the data dir',
+  },
+  'catalog.discovery': {
+    type: choice(['startup', 'periodic', 'manual']),
+    default: 'startup',
+    text: 'when images are looked through for controllers: once at the start, then again and again, or only on request',
+  },
+  'catalog.discovery_interval': {
+    type: duration({ min: 1000 }),
+    default: 30 * 60_000,
+    text: 'how often images are looked through with `catalog.discovery` periodic',
+  },
+  'catalog.follow_images': {
+    type: boolean(),
+    default: true,
+    text: 'whether an image that comes, goes or changes is looked at as soon as the engine tells, unless discovery is manual',
+  },
+  'catalog.remove_missing': {
+    type: boolean(),
+    default: false,
+    text: 'whether a controller that was discovered goes with its image; those made by hand never do',
+  },
+  'catalog.validate': {
+    type: boolean(),
+    default: true,
+    text: 'whether the library of a controller is looked at before it is served',
+  },
+  'catalog.verify_symbols': {
+    type: boolean(),
+    default: true,
+    text: 'whether a library without its procedure makes a controller invalid',
+  },
+
+  'frontdoor.allowed_networks': {
+    type: networkList(),
+    default: [],
+    text: 'networks whose clients are led to containers without a token; those of this host always are',
+  },
+  'frontdoor.allowed_origins': {
+    type: originList(),
+    default: [],
+    text: 'origins of web pages that may connect; programs that are no browsers send none',
+  },
+  'frontdoor.max_sessions': {
+    type: count(1, 'connections'),
+    default: 1000,
+    text: 'most connections that are led to containers at once, those that wait included',
+  },
+  'frontdoor.max_instances': {
+    type: count(1, 'containers'),
+    default: 100,
+    text: 'most containers for connections at once, on this node; further clients wait',
+  },
+  'frontdoor.max_waiting': {
+    type: count(0, 'clients'),
+    default: 256,
+    text: 'how many clients may wait for a container to become free; one more is told to come again',
+  },
+  'frontdoor.start_timeout': {
+    type: duration({ min: 100 }),
+    default: 40_000,
+    text: 'how long a client may wait for its container; stock clients give up after 45s',
+  },
+  'frontdoor.handshake_timeout': {
+    type: duration({ min: 100 }),
+    default: 20_000,
+    text: 'how long a container may take to answer a connection',
+  },
+  'frontdoor.stop_timeout': {
+    type: duration(),
+    default: 10_000,
+    text: 'how long a container may take to stop after its connection has ended',
+  },
+  'frontdoor.idle_timeout': {
+    type: duration(POSITIVE),
+    default: 30_000,
+    text: 'how long a shared container stays without a connection',
+  },
+  'frontdoor.max_connections': {
+    type: count(1, 'connections'),
+    default: 100,
+    text: 'connections that one shared container takes, where its controller does not say it',
+  },
+  'frontdoor.memory': {
+    type: size({ min: 6 * 1024 ** 2 }),
+    default: 512 * 1024 ** 2,
+    text: 'memory of a container for connections, where its controller does not say it',
+  },
+  'frontdoor.cpu': {
+    type: decimal({ min: 0.01, max: 1024, unit: 'CPUs' }),
+    default: 1,
+    text: 'CPUs of a container for connections, where its controller does not say it',
+  },
+
   'tls.cert_file': {
     type: path(),
     text: 'certificate chain in PEM; with `tls.key_file` the API is served over TLS',

@@ -52,7 +52,17 @@ export function subsystemLogger(logger: Logger, subsystem: Subsystem): Logger {
 }
 
 /** The parts that log under a name of their own. */
-export const SUBSYSTEMS = ['node', 'api', 'jobs', 'store', 'docker', 'peers', 'catalog', 'config'] as const;
+export const SUBSYSTEMS = [
+  'node',
+  'api',
+  'catalog',
+  'frontdoor',
+  'jobs',
+  'store',
+  'docker',
+  'peers',
+  'config',
+] as const;
 export type Subsystem = (typeof SUBSYSTEMS)[number];
 
 type Target = Pick<ReturnType<typeof pino>, LogMethod | 'isLevelEnabled'> & {

@@ -227,6 +227,35 @@ export const METRICS = {
     labels: ['fault'],
     maxSets: 12,
   },
+  container_manager_door_opened_total: {
+    type: 'counter',
+    help: 'Clients that were led to a container, by controller; `job` for those that named a job.',
+    labels: ['controller'],
+    maxSets: 128,
+  },
+  container_manager_door_refused_total: {
+    type: 'counter',
+    help: 'Clients that were led nowhere, by the status they were answered with.',
+    labels: ['status'],
+    maxSets: 16,
+  },
+  container_manager_door_open_seconds: {
+    type: 'histogram',
+    help: "From a client's request until it was answered with 101.",
+    buckets: DEPLOY_SECONDS,
+  },
+  container_manager_door_sessions: {
+    type: 'gauge',
+    help: 'Clients that are connected with a container.',
+  },
+  container_manager_door_waiting: {
+    type: 'gauge',
+    help: 'Clients that wait for an instance to become free.',
+  },
+  container_manager_door_instances: {
+    type: 'gauge',
+    help: 'Containers made for clients, those that are being ended included.',
+  },
 } as const satisfies Readonly<Record<string, MetricDescription>>;
 
 export type MetricName = keyof typeof METRICS;

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ContainerSeries } from './container-series.ts';
 import { OTHER } from './label-sets.ts';
 import { MetricFactory } from './metric-factory.ts';
+import { DoorMetrics } from './door-metrics.ts';
 import { PeerMetrics } from './peer-metrics.ts';
 import type { ContainerSample, PlacementOutcome, Telemetry, Watched } from './telemetry.ts';
 
@@ -26,6 +27,7 @@ export class Metrics implements Telemetry {
   readonly #methods: ReadonlySet<string>;
   /** What concerns other nodes is counted in a place of its own. */
   readonly peers = new PeerMetrics(this.#make);
+  readonly door = new DoorMetrics(this.#make);
   #watched: Watched | undefined;
 
   readonly #jobsAccepted = this.#make.counter('container_manager_jobs_accepted_total');

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { Clock } from '../kernel/clock.ts';
+import type { JobId } from '../kernel/ids.ts';
+import type { LeaseId } from '../instances/instances.ts';
+
+/** One client that was led to a container, as people see it. */
+export interface SessionView {
+  readonly id: string;
+  /** Address of the client. */
+  readonly client: string;
+  /** `id@version` of the catalog's entry; undefined where the client asked for a job. */
+  readonly controller: string | undefined;
+  readonly job: JobId;
+  readonly openedAtMs: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+export interface NewSession {
+  readonly socket: Socket;
+  readonly upstream: Socket;
+  readonly client: string;
+  readonly controller: string | undefined;
+  readonly job: JobId;
+  /** Undefined where the instance does not depend on the session. */
+  readonly lease: LeaseId | undefined;
+}
+
+interface Session extends NewSession {
+  readonly id: string;
+  readonly openedAtMs: number;
+}
+
+/** The connections that are open: each from its 101 until both of its sides are closed. */
+export class Sessions {
+  readonly #clock: Clock;
+  readonly #open = new Map<string, Session>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(deps: { readonly clock: Clock }) {
+    this.#clock = deps.clock;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Dispose it when both sides are closed. */
+  add(session: NewSession): Disposable {
+    const id = randomUUID();
+    this.#open.set(id, { ...session, id, openedAtMs: this.#clock.wallMs() });
+    return {
+      [Symbol.dispose]: () => {
+        this.#open.delete(id);
+        if (this.#open.size === 0) this.#onEmpty?.();
+      },
+    };
+  }
+
+  /** The oldest first. */
+  list(): SessionView[] {
+    return [...this.#open.values()].map(({ id, client, controller, job, openedAtMs, socket }) => ({
+      id,
+      client,
+      controller,
+      job,
+      openedAtMs,
+      receivedBytes: socket.bytesRead,
+      sentBytes: socket.bytesWritten,
+    }));
+  }
+
+  /** Ends a session; both sides are told. False when there is none of this id. */
+  close(id: string): boolean {
+    const session = this.#open.get(id);
+    session?.socket.destroySoon();
+    session?.upstream.destroySoon();
+    return session !== undefined;
+  }
+
+  /** Ends the session whose instance is gone. */
+  closeLease(lease: LeaseId): void {
+    for (const session of this.#open.values()) if (session.lease === lease) this.close(session.id);
+  }
+
+  closeAll(): void {
+    for (const id of [...this.#open.keys()]) this.close(id);
+  }
+
+  /** Resolves when the last one has ended. */
+  async whenEmpty(): Promise<void> {
+    if (this.#open.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    await promise;
+  }
+}

@@ -1,0 +1,38 @@
+import type { Controller } from '../catalog/controller.ts';
+import type { InstanceTemplate } from './template.ts';
+
+/** What applies where an entry of the catalog says nothing. Times in ms, memory in bytes. */
+export interface TemplateDefaults {
+  readonly memory: number;
+  readonly cpu: number;
+  readonly maxInstances: number;
+  readonly maxConnections: number;
+  readonly startTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** What images of controllers have always been told. */
+const ENV = { DEBUG_LEVEL: '1' } as const;
+
+/** How instances of a controller are made. */
+export function templateOf(controller: Controller, defaults: TemplateDefaults): InstanceTemplate {
+  const { id, version, image, env, resources, probe, ports, sharing } = controller;
+  const { cpu = defaults.cpu, memory = defaults.memory, pids } = resources ?? {};
+  return {
+    name: id,
+    version,
+    image,
+    env: { ...ENV, ...env },
+    resources: { cpu, memory, ...(pids !== undefined && { pids }) },
+    port: ports.internal,
+    probePort: probe.tcp,
+    hostPort: ports.external,
+    sharing,
+    maxConnections: controller.max_connections ?? defaults.maxConnections,
+    maxInstances: controller.max_instances ?? defaults.maxInstances,
+    startTimeoutMs: controller.start_timeout ?? defaults.startTimeoutMs,
+    stopTimeoutMs: defaults.stopTimeoutMs,
+    idleTimeoutMs: controller.idle_timeout ?? defaults.idleTimeoutMs,
+  };
+}

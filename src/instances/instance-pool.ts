@@ -1,0 +1,318 @@
+import { randomUUID } from 'node:crypto';
+import { backoffMs, type BackoffPolicy } from '../kernel/backoff.ts';
+import { sleep, type Clock } from '../kernel/clock.ts';
+import type { JobId } from '../kernel/ids.ts';
+import { abortable } from '../kernel/single-flight.ts';
+import { JobError } from '../jobs/errors.ts';
+import { hasEnded, type Job } from '../jobs/job.ts';
+import { InstanceError } from './errors.ts';
+import { instanceRequest, INSTANCE_CALLER, kindOf, sharingOf, upstreamOf } from './instance-job.ts';
+import type { InstanceJobLog, InstanceJobs } from './instance-jobs.ts';
+import type { Instances, Lease, LeaseId, Upstream } from './instances.ts';
+import { PooledInstance } from './pooled-instance.ts';
+import type { InstanceTemplate } from './template.ts';
+import { WaitingRoom } from './waiting-room.ts';
+
+export interface InstancePoolOptions {
+  /** On this node, of all kinds together; those that are being ended included. */
+  readonly maxInstances: number;
+  /** Callers that wait for one of them. */
+  readonly maxWaiting: number;
+  /** How long a shared one that was found at the start stays without a connection, ms. */
+  readonly idleTimeoutMs: number;
+}
+
+export interface InstancePoolLogger {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+}
+
+export interface InstancePoolDependencies {
+  readonly jobs: InstanceJobs;
+  readonly log: InstanceJobLog;
+  readonly clock: Clock;
+  readonly logger: InstancePoolLogger;
+}
+
+/** An instance, with the right to use it. */
+interface Place {
+  readonly lease: LeaseId;
+  readonly instance: PooledInstance;
+}
+
+const REMOVAL_RETRY: BackoffPolicy = { firstMs: 500, capMs: 30_000 };
+
+/**
+ * The instances of this node. Each is made by a job of its own, so that it is durable and seen like any other; what is kept here is
+ * who uses it. One that is exclusive ends with its connection, one that is shared when it was without any for long.
+ */
+export class InstancePool implements Instances, AsyncDisposable {
+  readonly #options: InstancePoolOptions;
+  readonly #deps: InstancePoolDependencies;
+  readonly #waiting: WaitingRoom<InstanceTemplate, Place>;
+  readonly #instances = new Set<PooledInstance>();
+  readonly #byJob = new Map<JobId, PooledInstance>();
+  readonly #leases = new Map<LeaseId, { instance: PooledInstance; idleTimeoutMs: number }>();
+  readonly #lostListeners = new Set<(lease: LeaseId) => void>();
+  readonly #removals = new Set<Promise<void>>();
+  readonly #closed = new AbortController();
+  #subscription: Disposable | undefined;
+  #isDraining = false;
+
+  constructor(options: InstancePoolOptions, deps: InstancePoolDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#waiting = new WaitingRoom({ size: options.maxWaiting }, deps);
+  }
+
+  /**
+   * Takes up what a life of the node before this has left: shared instances that run go on, exclusive ones have lost their
+   * connection and end. To be called once the jobs are known.
+   */
+  start(): void {
+    this.#subscription = this.#deps.log.subscribe(({ jobId }, after) => this.#onChange(jobId, after));
+    for (const job of [...this.#deps.log.live()]) {
+      const sharing = sharingOf(job);
+      if (sharing === undefined) continue;
+      const upstream = job.state === 'running' ? upstreamOf(job) : undefined;
+      if (sharing === 'shared' && upstream !== undefined) this.#adopt(job, upstream);
+      else this.#removeSoon(job.id);
+    }
+  }
+
+  get count(): number {
+    return this.#instances.size;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.count;
+  }
+
+  async acquire(template: InstanceTemplate, signal: AbortSignal): Promise<Lease> {
+    signal.throwIfAborted();
+    if (this.#isDraining) throw draining();
+    const { lease, instance } =
+      this.#takeInTurn(template) ?? (await this.#waiting.wait(template, template.startTimeoutMs, signal));
+    try {
+      const upstream = await abortable(instance.ready, signal);
+      if (instance.job === undefined || !this.#leases.has(lease)) throw lost(template);
+      return { id: lease, job: instance.job, upstream };
+    } catch (error) {
+      this.release(lease);
+      throw error;
+    }
+  }
+
+  release(id: LeaseId): void {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return;
+    this.#leases.delete(id);
+    const { instance, idleTimeoutMs } = lease;
+    instance.leases.delete(id);
+    if (instance.sharing === 'exclusive') this.#end(instance);
+    else if (instance.leases.size === 0) this.#idle(instance, idleTimeoutMs);
+    this.#serveWaiting();
+  }
+
+  onLost(listener: (lease: LeaseId) => void): Disposable {
+    this.#lostListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#lostListeners.delete(listener) };
+  }
+
+  /** Makes nothing new, and tells those who wait. Instances in use go on. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#waiting.dismiss(draining());
+  }
+
+  /**
+   * Ends what is exclusive, and resolves when that is removed, or `force` is aborted: then the next start removes it. What is shared
+   * goes on, and is taken up again.
+   */
+  async close(force: AbortSignal): Promise<void> {
+    this.drain();
+    for (const instance of [...this.#instances]) {
+      if (instance.sharing === 'exclusive') this.#end(instance);
+    }
+    await abortable(Promise.all(this.#removals), force).catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription?.[Symbol.dispose]();
+    for (const instance of this.#instances) instance.stopIdling();
+    this.#closed.abort(draining());
+    await Promise.all(this.#removals);
+  }
+
+  /** Undefined when it is not the caller's turn. */
+  #takeInTurn(template: InstanceTemplate): Place | undefined {
+    // Whoever came before, and waits for the same, comes first.
+    if (this.#waiting.has((other) => other.name === template.name)) return undefined;
+    return this.#take(template);
+  }
+
+  #take(template: InstanceTemplate): Place | undefined {
+    const instance = this.#instanceFor(template);
+    if (instance === undefined) return undefined;
+    return { lease: this.#lease(instance, template.idleTimeoutMs), instance };
+  }
+
+  /** The least used one with room, else a new one, where there may be one more. */
+  #instanceFor(template: InstanceTemplate): PooledInstance | undefined {
+    const request = instanceRequest(template);
+    const kind = kindOf(request);
+    const ofKind = [...this.#instances].filter((instance) => instance.kind === kind);
+    const withRoom = ofKind.filter((instance) => instance.hasRoom(template.maxConnections));
+    const best = withRoom.toSorted((a, b) => a.leases.size - b.leases.size)[0];
+    if (best !== undefined) return best;
+    if (ofKind.length >= template.maxInstances || this.#instances.size >= this.#options.maxInstances)
+      return undefined;
+    const { sharing, startTimeoutMs } = template;
+    const start = (instance: PooledInstance): Promise<Upstream> =>
+      this.#start(instance, () => this.#deps.jobs.create(request, INSTANCE_CALLER), startTimeoutMs);
+    const instance = new PooledInstance({ kind, sharing, start });
+    this.#instances.add(instance);
+    return instance;
+  }
+
+  #lease(instance: PooledInstance, idleTimeoutMs: number): LeaseId {
+    const id = randomUUID() as string as LeaseId;
+    instance.stopIdling();
+    instance.leases.add(id);
+    this.#leases.set(id, { instance, idleTimeoutMs });
+    return id;
+  }
+
+  async #start(
+    instance: PooledInstance,
+    create: () => Promise<{ readonly job: Job }>,
+    timeoutMs: number,
+  ): Promise<Upstream> {
+    const { signal } = instance.abort;
+    try {
+      const { job } = await create();
+      instance.job = job.id;
+      this.#byJob.set(job.id, instance);
+      signal.throwIfAborted();
+      const running = await this.#deps.jobs.wait(job.id, { until: 'running', timeoutMs, signal });
+      const upstream = running.job.state === 'running' ? upstreamOf(running.job) : undefined;
+      if (upstream === undefined) throw failedToStart(running.job);
+      signal.throwIfAborted();
+      instance.becomeReady();
+      return upstream;
+    } catch (error) {
+      this.#end(instance);
+      throw asInstanceError(error);
+    }
+  }
+
+  #adopt(job: Job, upstream: Upstream): void {
+    const instance = new PooledInstance({
+      kind: kindOf(job.spec),
+      sharing: 'shared',
+      adopted: { job: job.id, upstream },
+      start: () => Promise.resolve(upstream),
+    });
+    this.#instances.add(instance);
+    this.#byJob.set(job.id, instance);
+    this.#idle(instance, this.#options.idleTimeoutMs);
+    this.#deps.logger.info({ job_id: job.id, name: job.spec.name }, 'shared instance found again');
+  }
+
+  #idle(instance: PooledInstance, timeoutMs: number): void {
+    instance.stopIdling();
+    instance.idleTimer = this.#deps.clock.after(timeoutMs, () => this.#end(instance));
+  }
+
+  /** Of a job of ours that has ended or is gone. */
+  #onChange(jobId: JobId, after: Job | undefined): void {
+    const instance = this.#byJob.get(jobId);
+    if (instance !== undefined && (after === undefined || hasEnded(after))) this.#end(instance);
+  }
+
+  /** Nobody is led to it any more; its place is free when its container is gone. */
+  #end(instance: PooledInstance): void {
+    if (!instance.beginEnding()) return;
+    instance.abort.abort(
+      new InstanceError('start_failed', 'the instance is being ended', { retryable: true }),
+    );
+    for (const lease of [...instance.leases]) {
+      this.#leases.delete(lease);
+      for (const listener of this.#lostListeners) listener(lease);
+    }
+    instance.leases.clear();
+    this.#track(this.#remove(instance));
+  }
+
+  async #remove(instance: PooledInstance): Promise<void> {
+    // A job that is just being accepted has an id soon.
+    await instance.ready.catch(() => undefined);
+    const { job } = instance;
+    if (job !== undefined) await this.#removeJob(job);
+    this.#instances.delete(instance);
+    if (job !== undefined) this.#byJob.delete(job);
+    this.#serveWaiting();
+  }
+
+  #removeSoon(job: JobId): void {
+    this.#track(this.#removeJob(job));
+  }
+
+  #track(removal: Promise<void>): void {
+    this.#removals.add(removal);
+    void removal.finally(() => this.#removals.delete(removal));
+  }
+
+  /** Until it is gone, or this node ends: then the next start does it. */
+  async #removeJob(id: JobId): Promise<void> {
+    const { signal } = this.#closed;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        return await this.#deps.jobs.remove(id, { force: true, signal });
+      } catch (error) {
+        if (signal.aborted || (error instanceof JobError && error.code === 'not_found')) return;
+        this.#deps.logger.warn({ job_id: id, err: error }, 'instance not removed, will be tried again');
+        await sleep(this.#deps.clock, backoffMs(REMOVAL_RETRY, attempt), signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #serveWaiting(): void {
+    if (!this.#isDraining) this.#waiting.serve((template) => this.#take(template));
+  }
+}
+
+function draining(): InstanceError {
+  return new InstanceError('draining', 'the node is shutting down; connect again when it is back', {
+    retryable: true,
+  });
+}
+
+function lost({ name }: InstanceTemplate): InstanceError {
+  return new InstanceError('start_failed', `the instance of ${name} ended as soon as it ran`, {
+    retryable: true,
+  });
+}
+
+function failedToStart({ id, outcome }: Job): InstanceError {
+  const { message = 'it has no address', reason, retryable = false } = outcome ?? {};
+  const details = { job_id: id, ...(reason !== undefined && { reason }) };
+  return new InstanceError('start_failed', `the instance did not start: ${message}`, { details, retryable });
+}
+
+function asInstanceError(error: unknown): unknown {
+  if (!(error instanceof JobError)) return error;
+  const { code, message, details, retryable, retryAfterMs } = error;
+  const kind =
+    code === 'queue_full' || code === 'store_full'
+      ? 'busy'
+      : code === 'draining'
+        ? 'draining'
+        : 'start_failed';
+  return new InstanceError(kind, message, {
+    cause: error,
+    details,
+    retryable,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}

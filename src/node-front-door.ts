@@ -1,0 +1,92 @@
+import { Catalog } from './catalog/catalog.ts';
+import type { Config } from './config/settings.ts';
+import { FrontDoor } from './frontdoor/front-door.ts';
+import { InstanceError } from './instances/errors.ts';
+import { upstreamOf } from './instances/instance-job.ts';
+import { InstancePool } from './instances/instance-pool.ts';
+import type { Upstream } from './instances/instances.ts';
+import type { JobLog } from './jobs/job-log.ts';
+import type { JobManager } from './jobs/job-manager.ts';
+import type { Clock } from './kernel/clock.ts';
+import type { InvariantError } from './kernel/errors.ts';
+import type { JobId, NodeId } from './kernel/ids.ts';
+import { catalogOptionsOf, frontDoorOptionsOf, poolOptionsOf } from './node-options.ts';
+import type { RuntimeDriver } from './runtime/driver.ts';
+import type { DoorMetrics } from './telemetry/door-metrics.ts';
+import type { HealthPart } from './telemetry/health.ts';
+import type { Logger } from './telemetry/logger.ts';
+
+export interface NodeFrontDoorOptions {
+  readonly config: Config;
+  readonly dataDir: string;
+  readonly owner: NodeId;
+}
+
+export interface NodeFrontDoorDependencies {
+  readonly jobs: JobManager;
+  readonly log: JobLog;
+  readonly driver: RuntimeDriver;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: DoorMetrics;
+  readonly health: HealthPart;
+  readonly onInvariantError: (error: InvariantError) => void;
+}
+
+/** What leads clients to containers: the catalog, the instances and the door. A part of the composition root. */
+export class NodeFrontDoor implements AsyncDisposable {
+  readonly catalog: Catalog;
+  readonly door: FrontDoor;
+  readonly #pool: InstancePool;
+  readonly #health: HealthPart;
+
+  constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
+    const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
+    this.#health = deps.health;
+    this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), { driver, clock, logger });
+    this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, clock, logger });
+    const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
+    this.door = new FrontDoor(frontDoorOptionsOf(config), {
+      ...{ catalog: this.catalog, instances: this.#pool, upstreamOfJob },
+      ...{ clock, logger, telemetry: metrics, onInvariantError },
+    });
+    metrics.watch({
+      sessions: () => this.door.sessionCount,
+      waiting: () => this.#pool.waitingCount,
+      instances: () => this.#pool.count,
+    });
+  }
+
+  /** Once the jobs are known. */
+  async start(): Promise<void> {
+    this.#pool.start();
+    await this.catalog.start();
+    this.#health.ok();
+  }
+
+  /**
+   * Leads nobody anywhere any more. Sessions may end by themselves within the grace; with the last of them end the instances that
+   * were theirs alone.
+   */
+  async stop(graceMs: number, force: AbortSignal): Promise<void> {
+    this.#pool.drain();
+    await this.door.drain(graceMs, force);
+    await this.#pool.close(force);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.door[Symbol.dispose]();
+    await this.#pool[Symbol.asyncDispose]();
+    await this.catalog[Symbol.asyncDispose]();
+  }
+}
+
+function reachableAt(id: JobId, log: JobLog): Upstream {
+  const job = log.get(id);
+  const upstream = job?.state === 'running' ? upstreamOf(job) : undefined;
+  if (upstream !== undefined) return upstream;
+  const why = job === undefined ? 'is not known on this node' : `is ${job.state}, or has no port`;
+  throw new InstanceError('not_running', `job ${id} ${why}; its container must run here`, {
+    details: { job_id: id },
+  });
+}
