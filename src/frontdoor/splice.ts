@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 
-/** For what is on its way when one side has gone, ms: then both are closed, whatever is left of it. */
-const LINGER_MS = 1_000;
+/** For what is on its way when one side has gone, and for the other to go as well, ms: then both are closed, whatever is left. */
+const LINGER_MS = 5_000;
 
 /**
  * Passes bytes between two sockets, both ways, until one of them goes: the other gets what was on its way to it and is closed, since

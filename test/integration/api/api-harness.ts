@@ -12,6 +12,7 @@ import type { ApiServer } from '../../../src/api/server.ts';
 import { createApiServer } from '../../../src/api/server.ts';
 import type { HealthView } from '../../../src/api/wire.ts';
 import { NoPeers } from '../../../src/api/no-peers.ts';
+import type { FrontDoor } from '../../../src/frontdoor/front-door.ts';
 import type { Jobs } from '../../../src/jobs/jobs.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { InvariantError } from '../../../src/kernel/errors.ts';
@@ -38,6 +39,8 @@ export interface ApiOverrides {
   readonly tls?: TlsOptions;
   readonly peers?: PeersView;
   readonly node?: NodeControl;
+  readonly frontDoor?: FrontDoor;
+  readonly doorNetworks?: readonly string[];
 }
 
 export interface LoggedLine {
@@ -82,6 +85,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi
   const deps: ApiDependencies = {
     jobs: overrides.facade?.(jobs) ?? jobs,
     peers: overrides.peers ?? new NoPeers(SELF),
+    ...(overrides.frontDoor !== undefined && { frontDoor: overrides.frontDoor }),
     node: overrides.node ?? {
       info: () => ({ ...SELF, version: '1.2.3', uptime_ms: 1, draining: jobs.isDraining }),
       drain: () => void (jobs.isDraining = true),
@@ -108,6 +112,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi
       listenAddress: overrides.listenAddress ?? '127.0.0.1',
       port: 0,
       access: { ...OPEN_TO_LOOPBACK, ...overrides.access },
+      ...(overrides.doorNetworks !== undefined && { doorNetworks: overrides.doorNetworks }),
       ...(overrides.limits !== undefined && { limits: overrides.limits }),
       ...(overrides.tls !== undefined && { tls: overrides.tls }),
     },
