@@ -1,31 +1,29 @@
 import type { Socket } from 'node:net';
-import { CatalogError, type CatalogErrorCode } from '../catalog/errors.ts';
-import type { ControllerQuery, Resolution } from '../catalog/selection.ts';
-import { templateOf, type TemplateDefaults } from '../instances/controller-template.ts';
-import { InstanceError, type InstanceErrorCode } from '../instances/errors.ts';
-import type { Instances, Lease, Upstream } from '../instances/instances.ts';
+import { InstanceError } from '../instances/errors.ts';
+import type { Instances } from '../instances/instances.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { InvariantError, messageOf } from '../kernel/errors.ts';
-import { isJobId, type JobId } from '../kernel/ids.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { asksForWebSocket, readHandshake, type Handshake } from './handshake.ts';
-import { QueryError, readQuery, type DoorQuery } from './query.ts';
+import {
+  DOOR_PATH,
+  LocalOpener,
+  type LocalOpenerDependencies,
+  type LocalOpenerOptions,
+} from './local-opener.ts';
+import type { Channel, Opened, Wish } from './opening.ts';
+import { readQuery } from './query.ts';
 import { headOf, sendRefusal, type Refusal } from './refusal.ts';
+import { refusalOf, Refused } from './refused.ts';
 import { Sessions, type SessionView } from './sessions.ts';
 import { splice } from './splice.ts';
-import { dialUpstream, type UpstreamConnection, UpstreamRefusal } from './upstream.ts';
 import { WaitingClient } from './waiting-client.ts';
 
-export const DOOR_PATH = '/ws';
-
-export interface FrontDoorOptions {
-  readonly defaults: TemplateDefaults;
+export interface FrontDoorOptions extends LocalOpenerOptions {
   /** Origins of web pages that may connect; a client that is no browser sends none. */
   readonly allowedOrigins: readonly string[];
   /** Connections at once, those that wait included. */
   readonly maxSessions: number;
-  /** For an instance to answer the handshake, ms. */
-  readonly handshakeTimeoutMs: number;
 }
 
 /** A request to be led to a container, after the listener has let it in as one of HTTP. */
@@ -42,16 +40,19 @@ export interface DoorRequest {
 }
 
 export interface FrontDoorTelemetry {
-  /** One request was answered with 101, so long after it came. `controller` is an id of the catalog, or `job`. */
+  /** One request was answered with 101, so long after it came. `controller` is an entry of the catalog, or `job`. */
   doorOpened(controller: string, durationMs: number): void;
   doorRefused(status: number): void;
 }
 
-export interface FrontDoorDependencies {
-  readonly catalog: { resolve(query: ControllerQuery): Resolution };
+/** The way to containers of other nodes. */
+export interface Elsewhere {
+  /** Undefined when this node is the one to do it, or to refuse it. */
+  open(wish: Wish, signal: AbortSignal): Promise<Opened | undefined>;
+}
+
+export interface FrontDoorDependencies extends LocalOpenerDependencies {
   readonly instances: Instances;
-  /** Where the container of a job is reached, of this node; fails with an `InstanceError` `not_running`. */
-  readonly upstreamOfJob: (job: JobId) => Upstream;
   readonly clock: Clock;
   readonly logger: {
     info(facts: object, message: string): void;
@@ -62,27 +63,10 @@ export interface FrontDoorDependencies {
   readonly onInvariantError: (error: InvariantError) => void;
 }
 
-/** Where a client is led, and what is said there. */
-interface Target {
-  readonly controller: string | undefined;
-  readonly job: JobId;
-  readonly lease: Lease | undefined;
-  readonly upstream: Upstream;
-  readonly path: string;
-  /** Fields of the answer to the client. */
-  readonly fields: readonly string[];
-}
-
-/** A status that refuses, thrown on the way to the one place that sends it. */
-class Refused extends Error {
-  override readonly name = 'Refused';
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal) {
-    super(refusal.text);
-    this.refusal = refusal;
-  }
-}
+/** When one that finds no place may come again, ms. */
+const RETRY_AFTER_MS = 5_000;
+/** Sent to a client that is silent, so that a dead one is found out, ms. */
+const KEEP_ALIVE_MS = 15_000;
 
 /**
  * Leads clients to their containers. A client is answered only once its container has answered: what goes wrong before is a status
@@ -91,14 +75,17 @@ class Refused extends Error {
 export class FrontDoor implements Disposable {
   readonly #options: FrontDoorOptions;
   readonly #deps: FrontDoorDependencies;
+  readonly #local: LocalOpener;
   readonly #sessions: Sessions;
   readonly #subscription: Disposable;
   readonly #draining = new AbortController();
+  #elsewhere: Elsewhere | undefined;
   #waitingCount = 0;
 
   constructor(options: FrontDoorOptions, deps: FrontDoorDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#local = new LocalOpener(options, deps);
     this.#sessions = new Sessions(deps);
     this.#subscription = deps.instances.onLost((lease) => this.#sessions.closeLease(lease));
   }
@@ -106,6 +93,11 @@ export class FrontDoor implements Disposable {
   /** Whether a request to upgrade is one for the front door; any other is answered as if it did not ask. */
   static isFor(path: string, upgrade: string | undefined): boolean {
     return path === DOOR_PATH && asksForWebSocket(upgrade);
+  }
+
+  /** From now on clients are also led to other nodes. */
+  leadElsewhere(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere;
   }
 
   get sessionCount(): number {
@@ -124,34 +116,46 @@ export class FrontDoor implements Disposable {
   /** Takes the connection over. Resolves when it has ended, whatever became of it. */
   async serve(request: DoorRequest): Promise<void> {
     const { socket, client } = request;
-    const { clock, telemetry, logger } = this.#deps;
-    const startedMs = clock.monotonicMs();
-    let target: Target | undefined;
+    const startedMs = this.#deps.clock.monotonicMs();
+    let opened: Opened | undefined;
     try {
-      this.#waitingCount += 1;
-      const opened = await this.#open(request, (found) => (target = found)).finally(
-        () => (this.#waitingCount -= 1),
-      );
-      if (opened === undefined || target === undefined) return;
-      telemetry.doorOpened(target.controller ?? 'job', clock.monotonicMs() - startedMs);
-      const { controller, job, lease } = target;
-      using _session = this.#sessions.add({
-        ...{ socket, upstream: opened.socket, client, controller, job, lease: lease?.id },
-      });
-      await splice(socket, opened.socket);
+      opened = await this.#counted(() => this.#openFor(request));
+      if (opened === undefined) return;
+      const durationMs = this.#deps.clock.monotonicMs() - startedMs;
+      this.#deps.telemetry.doorOpened(opened.controller ?? 'job', durationMs);
+      await this.#connect(socket, opened, client);
     } catch (error) {
-      const refusal = refusalOf(error) ?? this.#failed(error);
-      telemetry.doorRefused(refusal.status);
-      logger.info({ client, status: refusal.status, reason: refusal.text }, 'connection refused');
-      sendRefusal(socket, refusal);
-    } finally {
-      if (target?.lease !== undefined) this.#deps.instances.release(target.lease.id);
+      sendRefusal(socket, this.#refusalOf(error, client));
     }
+  }
+
+  /**
+   * The same for a client of another node, which has let it in and waits for the answer itself: `answer` passes it on and gives the way
+   * to the client, or undefined when that has gone. Only containers of this node are looked for.
+   */
+  async serveRemote(
+    wish: Wish,
+    signal: AbortSignal,
+    answer: (outcome: Opened | Refusal) => Promise<Channel | undefined>,
+  ): Promise<void> {
+    let opened: Opened;
+    try {
+      opened = await this.#counted(() => this.#openLocally(wish, signal));
+    } catch (error) {
+      if (signal.aborted) return;
+      await answer(this.#refusalOf(error, wish.client));
+      return;
+    }
+    const channel = await answer(opened).catch(() => undefined);
+    if (channel !== undefined) return this.#connect(channel, opened, wish.client);
+    opened.channel.destroy();
+    this.#release(opened);
   }
 
   /** Leads nobody anywhere any more; sessions may end by themselves within the grace, and are ended then. */
   async drain(graceMs: number, force: AbortSignal): Promise<void> {
-    this.#draining.abort(new InstanceError('draining', 'the node is shutting down', { retryable: true }));
+    const message = 'the node is shutting down; connect again when it is back';
+    this.#draining.abort(new InstanceError('draining', message, { retryable: true }));
     const empty = this.#sessions.whenEmpty();
     await Promise.race([empty, sleep(this.#deps.clock, graceMs, force).catch(() => undefined)]);
     this.#sessions.closeAll();
@@ -164,29 +168,20 @@ export class FrontDoor implements Disposable {
   }
 
   /** Undefined when the client left meanwhile. */
-  async #open(
-    request: DoorRequest,
-    onTarget: (target: Target) => void,
-  ): Promise<UpstreamConnection | undefined> {
-    const { socket, head } = request;
+  async #openFor(request: DoorRequest): Promise<Opened | undefined> {
+    const { socket, head, client: address } = request;
     const handshake = this.#admit(request);
-    const query = readQuery(request.query);
+    const wish = { query: readQuery(request.query), handshake, client: address };
     using client = new WaitingClient(socket, head);
     using linked = new LinkedSignal([client.signal, this.#draining.signal]);
-    const { signal } = linked;
     try {
-      const target = await this.#find(query, signal);
-      onTarget(target);
-      const { upstream, path, fields } = target;
-      const { handshakeTimeoutMs: limitMs } = this.#options;
-      const opened = await dialUpstream({ upstream, path, handshake, limitMs }, this.#deps.clock, signal);
+      const opened =
+        (await this.#elsewhere?.open(wish, linked.signal)) ?? (await this.#local.open(wish, linked.signal));
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
-      socket.write(
-        headOf(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...opened.fields, ...fields]),
-      );
+      socket.write(headOf(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade', ...opened.fields]));
       if (opened.head.length > 0) socket.write(opened.head);
-      if (client.early.length > 0) opened.socket.write(client.early);
+      if (client.early.length > 0) opened.channel.write(client.early);
       return opened;
     } catch (error) {
       if (!client.signal.aborted) throw error;
@@ -195,21 +190,64 @@ export class FrontDoor implements Disposable {
     }
   }
 
+  async #openLocally(wish: Wish, signal: AbortSignal): Promise<Opened> {
+    this.#requirePlace();
+    using linked = new LinkedSignal([signal, this.#draining.signal]);
+    return await this.#local.open(wish, linked.signal);
+  }
+
+  /** Until one of the two has gone. */
+  async #connect(channel: Channel, opened: Opened, client: string): Promise<void> {
+    const { controller, job, lease } = opened;
+    const session = { channel, upstream: opened.channel, client, controller, job, lease };
+    using _open = this.#sessions.add(session);
+    try {
+      await splice(channel, opened.channel);
+    } finally {
+      this.#release(opened);
+    }
+  }
+
+  #release({ lease }: Opened): void {
+    if (lease !== undefined) this.#local.release(lease);
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#waitingCount += 1;
+    try {
+      return await work();
+    } finally {
+      this.#waitingCount -= 1;
+    }
+  }
+
   #admit({ method, rawHeaders }: DoorRequest): Handshake {
-    const { maxSessions, allowedOrigins } = this.#options;
-    this.#draining.signal.throwIfAborted();
     const handshake = readHandshake(method, rawHeaders);
     if ('status' in handshake) throw new Refused(handshake);
-    if (handshake.origin !== undefined && !allowedOrigins.includes(handshake.origin)) {
+    if (handshake.origin !== undefined && !this.#options.allowedOrigins.includes(handshake.origin)) {
       const text =
         'web pages may not connect: add the origin of this one to frontdoor.allowed_origins to let it';
       throw new Refused({ status: 403, text });
     }
-    if (this.#sessions.size + this.#waitingCount > maxSessions) {
-      const text = `${maxSessions} connections are open already (frontdoor.max_sessions)`;
-      throw new Refused({ status: 503, text, retryAfterMs: RETRY_AFTER_MS });
-    }
+    this.#requirePlace();
     return handshake;
+  }
+
+  #requirePlace(): void {
+    this.#draining.signal.throwIfAborted();
+    const { maxSessions } = this.#options;
+    // Whoever asks is counted already.
+    if (this.#sessions.size + this.#waitingCount <= maxSessions) return;
+    const text = `${maxSessions} connections are open already (frontdoor.max_sessions)`;
+    throw new Refused({ status: 503, text, retryAfterMs: RETRY_AFTER_MS });
+  }
+
+  #refusalOf(error: unknown, client: string): Refusal {
+    const refusal = refusalOf(error) ?? this.#failed(error);
+    const { status, text: reason } = refusal;
+    this.#deps.telemetry.doorRefused(status);
+    this.#deps.logger.info({ client, status, reason }, 'connection refused');
+    return refusal;
   }
 
   #failed(error: unknown): Refusal {
@@ -217,88 +255,4 @@ export class FrontDoor implements Disposable {
     if (error instanceof InvariantError) this.#deps.onInvariantError(error);
     return { status: 500, text: `the node failed: ${messageOf(error)}` };
   }
-
-  async #find(query: DoorQuery, signal: AbortSignal): Promise<Target> {
-    if (query.job !== undefined) return this.#ofJob(query.job, query);
-    const resolution = this.#deps.catalog.resolve(query);
-    const { controller, libraryPath, procName, isPathIgnored } = resolution;
-    const name = `${controller.id}@${controller.version}`;
-    if (isPathIgnored)
-      this.#deps.logger.info(
-        { controller: name, path: query.path },
-        'path of a client ignored: it names no controller',
-      );
-    const lease = await this.#deps.instances.acquire(templateOf(controller, this.#options.defaults), signal);
-    return {
-      controller: name,
-      job: lease.job,
-      lease,
-      upstream: lease.upstream,
-      path: upstreamPath(libraryPath, procName),
-      fields: [
-        'X-Controller',
-        encodeURIComponent(name),
-        ...(isPathIgnored ? ['X-Path-Ignored', 'true'] : []),
-      ],
-    };
-  }
-
-  #ofJob(id: string, { path, proc }: DoorQuery): Target {
-    if (!isJobId(id))
-      throw new Refused({ status: 400, text: `job is no id of a job: ${id.slice(0, MAX_SHOWN_LENGTH)}` });
-    const upstream = this.#deps.upstreamOfJob(id);
-    return {
-      controller: undefined,
-      job: id,
-      lease: undefined,
-      upstream,
-      path: upstreamPath(path, proc),
-      fields: [],
-    };
-  }
-}
-
-const MAX_SHOWN_LENGTH = 64;
-const RETRY_AFTER_MS = 5_000;
-/** Sent to a client that is silent, so that a dead one is found out, ms. */
-const KEEP_ALIVE_MS = 15_000;
-
-/** As the instance is asked, in the order in which clients have always asked. */
-function upstreamPath(path: string | undefined, proc: string | undefined): string {
-  const query = new URLSearchParams();
-  if (path !== undefined && path !== '') query.set('path', path);
-  if (proc !== undefined && proc !== '') query.set('proc', proc);
-  return query.size === 0 ? DOOR_PATH : `${DOOR_PATH}?${query.toString()}`;
-}
-
-const CATALOG_STATUS: Partial<Record<CatalogErrorCode, number>> = {
-  controller_not_found: 400,
-  version_not_found: 400,
-  bad_query: 400,
-  no_controllers: 500,
-  controller_invalid: 503,
-};
-const INSTANCE_STATUS: Record<InstanceErrorCode, number> = {
-  busy: 503,
-  draining: 503,
-  start_failed: 502,
-  not_running: 409,
-};
-
-/** The one place where what went wrong becomes a status; undefined for what should not go wrong. */
-function refusalOf(error: unknown): Refusal | undefined {
-  if (error instanceof Refused || error instanceof UpstreamRefusal) return error.refusal;
-  if (error instanceof QueryError)
-    return { status: 400, text: `Error parsing query parameters: ${error.message}` };
-  if (error instanceof CatalogError)
-    return { status: CATALOG_STATUS[error.code] ?? 500, text: error.message };
-  if (error instanceof InstanceError) {
-    const { code, message, retryAfterMs } = error;
-    return {
-      status: INSTANCE_STATUS[code],
-      text: message,
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-    };
-  }
-  return undefined;
 }

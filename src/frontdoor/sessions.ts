@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
 import type { LeaseId } from '../instances/instances.ts';
+import type { Channel } from './opening.ts';
 
 /** One client that was led to a container, as people see it. */
 export interface SessionView {
@@ -18,8 +18,9 @@ export interface SessionView {
 }
 
 export interface NewSession {
-  readonly socket: Socket;
-  readonly upstream: Socket;
+  /** To the client. */
+  readonly channel: Channel;
+  readonly upstream: Channel;
   readonly client: string;
   readonly controller: string | undefined;
   readonly job: JobId;
@@ -60,21 +61,21 @@ export class Sessions {
 
   /** The oldest first. */
   list(): SessionView[] {
-    return [...this.#open.values()].map(({ id, client, controller, job, openedAtMs, socket }) => ({
+    return [...this.#open.values()].map(({ id, client, controller, job, openedAtMs, channel }) => ({
       id,
       client,
       controller,
       job,
       openedAtMs,
-      receivedBytes: socket.bytesRead,
-      sentBytes: socket.bytesWritten,
+      receivedBytes: channel.bytesRead,
+      sentBytes: channel.bytesWritten,
     }));
   }
 
   /** Ends a session; both sides are told. False when there is none of this id. */
   close(id: string): boolean {
     const session = this.#open.get(id);
-    session?.socket.destroySoon();
+    session?.channel.destroySoon();
     session?.upstream.destroySoon();
     return session !== undefined;
   }

@@ -6,6 +6,7 @@ import { messageOf } from '../kernel/errors.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
 import type { Handshake } from './handshake.ts';
 import type { Refusal } from './refusal.ts';
+import { Refused } from './refused.ts';
 
 /** An upstream that has agreed to speak WebSocket. */
 export interface UpstreamConnection {
@@ -16,22 +17,11 @@ export interface UpstreamConnection {
   readonly fields: readonly string[];
 }
 
-/** It answered, but not with 101; or it did not answer in time, or not at all. */
-export class UpstreamRefusal extends Error {
-  override readonly name = 'UpstreamRefusal';
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal, options?: ErrorOptions) {
-    super(refusal.text, options);
-    this.refusal = refusal;
-  }
-}
-
 export interface DialOptions {
   readonly upstream: Upstream;
   /** With the query. */
   readonly path: string;
-  readonly handshake: Handshake;
+  readonly handshake: Pick<Handshake, 'key' | 'passedOn'>;
   /** For all of it, ms. */
   readonly limitMs: number;
 }
@@ -53,8 +43,8 @@ const PASSED_BACK: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Opens a WebSocket to an instance with the client's own key, so that the client can check the answer as it is. Fails with an
- * `UpstreamRefusal`, or with the signal's reason.
+ * Opens a WebSocket to an instance with the client's own key, so that the client can check the answer as it is. Fails with a
+ * `Refused`, or with the signal's reason.
  */
 export async function dialUpstream(
   options: DialOptions,
@@ -70,7 +60,7 @@ export async function dialUpstream(
       signal.throwIfAborted();
       if (limited.isTimedOut) throw gaveNoAnswer(options.limitMs);
       const isOver = clock.monotonicMs() - startedMs >= RETRY_LIMIT_MS;
-      if (error instanceof UpstreamRefusal || isOver || !isNotThereYet(error)) throw asRefusal(error);
+      if (error instanceof Refused || isOver || !isNotThereYet(error)) throw asRefusal(error);
     }
     await sleep(clock, RETRY_PAUSE_MS, limited.signal).catch(() => undefined);
   }
@@ -108,7 +98,7 @@ function answerOf(asked: ClientRequest): Promise<UpstreamConnection> {
       if (fields === undefined) {
         socket.destroy();
         reject(
-          new UpstreamRefusal({
+          new Refused({
             status: 502,
             text: 'the controller answered with something that is no WebSocket',
           }),
@@ -118,7 +108,7 @@ function answerOf(asked: ClientRequest): Promise<UpstreamConnection> {
     asked.once('response', (response) => {
       textOf(response).then((text) => {
         asked.destroy();
-        reject(new UpstreamRefusal(refusalOf(response.statusCode ?? 0, text)));
+        reject(new Refused(refusalOf(response.statusCode ?? 0, text)));
       }, reject);
     });
   });
@@ -159,12 +149,12 @@ function isNotThereYet(error: unknown): boolean {
   return code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EHOSTUNREACH';
 }
 
-function gaveNoAnswer(limitMs: number): UpstreamRefusal {
-  return new UpstreamRefusal({ status: 504, text: `the controller gave no answer within ${limitMs} ms` });
+function gaveNoAnswer(limitMs: number): Refused {
+  return new Refused({ status: 504, text: `the controller gave no answer within ${limitMs} ms` });
 }
 
-function asRefusal(error: unknown): UpstreamRefusal {
-  if (error instanceof UpstreamRefusal) return error;
+function asRefusal(error: unknown): Refused {
+  if (error instanceof Refused) return error;
   const text = `the controller cannot be reached: ${messageOf(error)}`;
-  return new UpstreamRefusal({ status: 502, text }, { cause: error });
+  return new Refused({ status: 502, text }, { cause: error });
 }
