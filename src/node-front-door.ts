@@ -1,8 +1,12 @@
 import { Catalog } from './catalog/catalog.ts';
 import type { Config } from './config/settings.ts';
 import { FrontDoor } from './frontdoor/front-door.ts';
+import { OtherNodes } from './frontdoor/other-nodes.ts';
+import type { TunnelNetwork } from './frontdoor/tunnel-network.ts';
+import { serveTunnels } from './frontdoor/tunnel-server.ts';
 import { InstanceError } from './instances/errors.ts';
 import { upstreamOf } from './instances/instance-job.ts';
+import { KnownImages } from './instances/known-images.ts';
 import { InstancePool } from './instances/instance-pool.ts';
 import type { Upstream } from './instances/instances.ts';
 import type { JobLog } from './jobs/job-log.ts';
@@ -39,10 +43,14 @@ export class NodeFrontDoor implements AsyncDisposable {
   readonly door: FrontDoor;
   readonly #pool: InstancePool;
   readonly #health: HealthPart;
+  readonly #deps: NodeFrontDoorDependencies;
+  readonly #openTimeoutMs: number;
 
   constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
     const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
     this.#health = deps.health;
+    this.#deps = deps;
+    this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
     this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), { driver, clock, logger });
     this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, clock, logger });
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
@@ -55,6 +63,25 @@ export class NodeFrontDoor implements AsyncDisposable {
       waiting: () => this.#pool.waitingCount,
       instances: () => this.#pool.count,
     });
+  }
+
+  /** From now on clients are led to other nodes as well, and clients of those to this one. */
+  connect(network: TunnelNetwork, ownerOf: (job: JobId) => NodeId | undefined): void {
+    const { driver, clock, log } = this.#deps;
+    const { catalog, door } = this;
+    const images = new KnownImages({ driver, clock });
+    const hasImage = (reference: string, signal: AbortSignal): Promise<boolean> =>
+      images.has(reference, signal);
+    serveTunnels({ network, door, catalog, hasImage, room: () => this.#pool.room });
+    door.leadElsewhere(
+      new OtherNodes(
+        { openTimeoutMs: this.#openTimeoutMs },
+        {
+          ...{ network, catalog, hasImage, clock },
+          ownerOf: (job) => (log.get(job) === undefined ? ownerOf(job) : undefined),
+        },
+      ),
+    );
   }
 
   /** Once the jobs are known. */

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { ClusterPeers } from './api/cluster-peers.ts';
 import type { IdentityView } from './api/wire.ts';
 import type { Config } from './config/settings.ts';
+import { MAX_TUNNEL_FRAME_BYTES, type TunnelNetwork } from './frontdoor/tunnel-network.ts';
 import { ClusterJobs } from './jobs/cluster-jobs.ts';
 import { JobFeed } from './jobs/job-feed.ts';
+import type { JobMirror } from './jobs/job-mirror.ts';
 import type { JobLog } from './jobs/job-log.ts';
 import type { JobManager } from './jobs/job-manager.ts';
 import type { JobStore } from './jobs/job-store.ts';
@@ -16,13 +18,14 @@ import type { RuntimeDriver } from './runtime/driver.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { InvariantError } from './kernel/errors.ts';
-import type { NodeId } from './kernel/ids.ts';
+import type { JobId, NodeId } from './kernel/ids.ts';
 import { inspectRecord, recordSource } from './node-records.ts';
 import { writeAddressFile } from './peers/address-file.ts';
 import { PeerCalls } from './peers/calls.ts';
 import { FilePeerBook } from './peers/file-peer-book.ts';
 import type { Identity } from './peers/identity.ts';
 import type { Membership } from './peers/membership.ts';
+import type { StreamProtocol } from './peers/network.ts';
 import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
 import { Replicator } from './peers/replication/replicator.ts';
@@ -58,6 +61,14 @@ export interface NodePeersDependencies {
   readonly onFatal: (error: Error) => void;
 }
 
+/** How a client's bytes are carried to another node's container. As many as a wind farm's worth of simulations at once. */
+const TUNNEL_PROTOCOL: StreamProtocol = {
+  id: '/container-manager/tunnel/1.0.0',
+  maxFrameBytes: MAX_TUNNEL_FRAME_BYTES,
+  maxInboundStreams: 128,
+  maxInboundPerSecond: 50,
+};
+
 /**
  * What makes one node of many: the network of its peers, the mirrors of their jobs, and the way to them. The second half of
  * the composition root: only here and in `node.ts` are adapters put together.
@@ -65,16 +76,28 @@ export interface NodePeersDependencies {
 export class NodePeers implements AsyncDisposable {
   readonly jobs: ClusterJobs;
   readonly view: ClusterPeers;
+  /** The way to the containers of other nodes. */
+  readonly tunnels: TunnelNetwork;
   readonly #replicator: Replicator;
+  readonly #mirror: JobMirror;
   readonly #openForJobs: () => void;
   readonly #parts: AsyncDisposableStack;
 
   private constructor(
     parts: AsyncDisposableStack,
-    made: { replicator: Replicator; jobs: ClusterJobs; view: ClusterPeers; openForJobs: () => void },
+    made: {
+      replicator: Replicator;
+      mirror: JobMirror;
+      jobs: ClusterJobs;
+      view: ClusterPeers;
+      tunnels: TunnelNetwork;
+      openForJobs: () => void;
+    },
   ) {
     this.#parts = parts;
     this.#replicator = made.replicator;
+    this.#mirror = made.mirror;
+    this.tunnels = made.tunnels;
     this.#openForJobs = made.openForJobs;
     this.jobs = made.jobs;
     this.view = made.view;
@@ -186,12 +209,22 @@ export class NodePeers implements AsyncDisposable {
       placement.start();
       jobs.placeBy(placement.placements);
     };
-    return new NodePeers(parts.move(), { replicator, jobs, view, openForJobs });
+    const tunnels: TunnelNetwork = {
+      connected: () => network.connected(),
+      open: (peer, signal) => network.open(peer, TUNNEL_PROTOCOL, signal),
+      handle: (handler) => network.handle(TUNNEL_PROTOCOL, handler),
+    };
+    return new NodePeers(parts.move(), { replicator, mirror, jobs, view, tunnels, openForJobs });
   }
 
   /** Jobs may come from other nodes, and go to them. Not before this node's own are known. */
   openForJobs(): void {
     this.#openForJobs();
+  }
+
+  /** The other node that a job belongs to, as far as it has been heard of. */
+  ownerOf(id: JobId): NodeId | undefined {
+    return this.#mirror.find(id)?.job.owner;
   }
 
   /** Tells the peers at once what has changed of this node itself. */

@@ -245,6 +245,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await abortable(jobs.start(), options.signal ?? new AbortController().signal);
     peers?.openForJobs();
     await door.start();
+    if (peers !== undefined) door.connect(peers.tunnels, (id) => peers.ownerOf(id));
     isStarting = false;
     jobsHealth.ok();
     warnOfAccess(config, logger);

@@ -84,6 +84,11 @@ export class InstancePool implements Instances, AsyncDisposable {
     return this.#instances.size;
   }
 
+  /** How many more instances there may be; 0 for a node that makes none. */
+  get room(): number {
+    return this.#isDraining ? 0 : Math.max(0, this.#options.maxInstances - this.#instances.size);
+  }
+
   get waitingCount(): number {
     return this.#waiting.count;
   }

@@ -1,7 +1,7 @@
 /** What the network may cost, whoever is at the other end. Bytes and milliseconds by their names. */
 
-/** Streams of one peer, each way. */
-export const MAX_STREAMS = 64;
+/** Streams of one peer, each way: those of the clients that it leads here, and what nodes have to say to each other. */
+export const MAX_STREAMS = 192;
 /** What is received of a stream before it is read; also yamux's smallest window, and here its largest. */
 export const STREAM_READ_BYTES = 256 * 1024;
 /** What waits to be sent on a stream; one that exceeds it is reset. */
