@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
-import { follow, TEST_LABEL } from '../docker.ts';
+import { TEST_LABEL } from '../docker.ts';
+import { follow } from '../engine-progress.ts';
 import { buildDisconPrograms, type DisconPrograms } from './programs.ts';
 
 const run = promisify(execFile);
