@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { ClusterPeers } from './api/cluster-peers.ts';
 import type { IdentityView } from './api/wire.ts';
 import type { Config } from './config/settings.ts';
-import { MAX_TUNNEL_FRAME_BYTES, type TunnelNetwork } from './frontdoor/tunnel-network.ts';
+import { TUNNEL_PROTOCOL, type TunnelNetwork } from './frontdoor/tunnel-network.ts';
 import { ClusterJobs } from './jobs/cluster-jobs.ts';
 import { JobFeed } from './jobs/job-feed.ts';
 import type { JobMirror } from './jobs/job-mirror.ts';
@@ -25,7 +25,6 @@ import { PeerCalls } from './peers/calls.ts';
 import { FilePeerBook } from './peers/file-peer-book.ts';
 import type { Identity } from './peers/identity.ts';
 import type { Membership } from './peers/membership.ts';
-import type { StreamProtocol } from './peers/network.ts';
 import { encodeCard } from './peers/node-card.ts';
 import { FaultLog } from './peers/replication/fault-log.ts';
 import { Replicator } from './peers/replication/replicator.ts';
@@ -60,14 +59,6 @@ export interface NodePeersDependencies {
   readonly isDraining: () => boolean;
   readonly onFatal: (error: Error) => void;
 }
-
-/** How a client's bytes are carried to another node's container. As many as a wind farm's worth of simulations at once. */
-const TUNNEL_PROTOCOL: StreamProtocol = {
-  id: '/container-manager/tunnel/1.0.0',
-  maxFrameBytes: MAX_TUNNEL_FRAME_BYTES,
-  maxInboundStreams: 128,
-  maxInboundPerSecond: 50,
-};
 
 /**
  * What makes one node of many: the network of its peers, the mirrors of their jobs, and the way to them. The second half of

@@ -4,6 +4,8 @@ import { MAX_TUNNEL_FRAME_BYTES, type TunnelStream } from './tunnel-network.ts';
 
 /** Nothing is carried for so long: a sign of life, since a stream that is silent is given up, ms. */
 const KEEP_ALIVE_MS = 20_000;
+/** What waits to be taken or sent, each way. */
+const BUFFER_BYTES = 256 * 1024;
 const EMPTY = new Uint8Array();
 
 /**
@@ -18,7 +20,7 @@ export class TunnelChannel extends Duplex implements Channel {
   #isReading = false;
 
   constructor(stream: TunnelStream) {
-    super({ allowHalfOpen: true, autoDestroy: true });
+    super({ allowHalfOpen: true, autoDestroy: true, highWaterMark: BUFFER_BYTES });
     this.#stream = stream;
     this.#keepAlive = setInterval(() => {
       if (!this.writableEnded) stream.write(EMPTY).catch(() => undefined);

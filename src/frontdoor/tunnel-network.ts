@@ -20,3 +20,11 @@ export interface TunnelNetwork {
 
 /** Longest frame: what is carried goes in pieces of at most this, bytes. */
 export const MAX_TUNNEL_FRAME_BYTES = 64 * 1024;
+
+/** As many clients between two nodes as a wind farm has turbines. */
+export const TUNNEL_PROTOCOL = {
+  id: '/container-manager/tunnel/1.0.0',
+  maxFrameBytes: MAX_TUNNEL_FRAME_BYTES,
+  maxInboundStreams: 128,
+  maxInboundPerSecond: 50,
+} as const;

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { controllerSchema, type ControllerRecord } from '../../../src/catalog/controller.ts';
-import { resolve } from '../../../src/catalog/selection.ts';
+import { type ControllerQuery, type Resolution, resolve } from '../../../src/catalog/selection.ts';
 import { FrontDoor, type FrontDoorOptions } from '../../../src/frontdoor/front-door.ts';
 import { upstreamOf } from '../../../src/instances/instance-job.ts';
 import { InstanceError } from '../../../src/instances/errors.ts';
@@ -18,6 +18,7 @@ export interface DoorHarness {
   readonly pool: InstancePool;
   readonly jobs: JobHarness;
   readonly upstream: TestUpstream;
+  readonly catalog: { resolve(query: ControllerQuery): Resolution };
   readonly opened: string[];
   readonly refused: number[];
 }
@@ -51,6 +52,7 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
       ...entry,
     }),
   );
+  const catalog = { resolve: (query: ControllerQuery) => resolve(entries, query) };
   const opened: string[] = [];
   const refused: number[] = [];
   const door = new FrontDoor(
@@ -63,7 +65,7 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
       ...overrides.door,
     },
     {
-      catalog: { resolve: (query) => resolve(entries, query) },
+      catalog,
       instances: pool,
       upstreamOfJob: (id) => {
         const job = jobs.log.get(id);
@@ -88,5 +90,5 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
     await jobs[Symbol.asyncDispose]();
     await upstream[Symbol.asyncDispose]();
   });
-  return { api, port: api.port, door, pool, jobs, upstream, opened, refused };
+  return { api, port: api.port, door, pool, jobs, upstream, catalog, opened, refused };
 }
