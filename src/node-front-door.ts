@@ -37,6 +37,9 @@ export interface NodeFrontDoorDependencies {
   readonly onInvariantError: (error: InvariantError) => void;
 }
 
+/** For the engine to remove what has stopped, ms. */
+const REMOVAL_MS = 1_000;
+
 /** What leads clients to containers: the catalog, the instances and the door. A part of the composition root. */
 export class NodeFrontDoor implements AsyncDisposable {
   readonly catalog: Catalog;
@@ -45,12 +48,14 @@ export class NodeFrontDoor implements AsyncDisposable {
   readonly #health: HealthPart;
   readonly #deps: NodeFrontDoorDependencies;
   readonly #openTimeoutMs: number;
+  readonly #stopTimeoutMs: number;
 
   constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
     const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
     this.#health = deps.health;
     this.#deps = deps;
     this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
+    this.#stopTimeoutMs = config['frontdoor.stop_timeout'];
     this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), { driver, clock, logger });
     this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, clock, logger });
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
@@ -92,12 +97,12 @@ export class NodeFrontDoor implements AsyncDisposable {
   }
 
   /**
-   * Leads nobody anywhere any more. Sessions may end by themselves within the grace; with the last of them end the instances that
-   * were theirs alone.
+   * Leads nobody anywhere any more. Sessions may end by themselves, for as long as the grace leaves time to stop the instances that
+   * are theirs alone; those end with the last of them.
    */
   async stop(graceMs: number, force: AbortSignal): Promise<void> {
     this.#pool.drain();
-    await this.door.drain(graceMs, force);
+    await this.door.drain(Math.max(0, graceMs - this.#stopTimeoutMs - REMOVAL_MS), force);
     await this.#pool.close(force);
   }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ApiOptions } from './api/server.ts';
-import type { CatalogOptions } from './catalog/catalog.ts';
+import type { CatalogOptions } from './catalog/options.ts';
 import type { Config } from './config/settings.ts';
 import type { FrontDoorOptions } from './frontdoor/front-door.ts';
 import type { InstancePoolOptions } from './instances/instance-pool.ts';
