@@ -27,13 +27,6 @@ export const SYSTEM_PACKAGES = [
     for: 'tests',
     why: 'starts the cluster of two nodes',
   },
-  {
-    debian: 'gcc',
-    program: 'gcc',
-    for: 'tests',
-    why: 'makes the libraries that controllers are validated by',
-  },
-  { debian: 'libc6-dev', program: 'gcc', for: 'tests', why: 'what the compiler links with' },
   { debian: 'strace', program: 'strace', for: 'tests', why: 'counts fsyncs and makes them fail' },
   { debian: 'xfsprogs', program: 'xfs_io', for: 'tests', why: 'cuts the power of a file system' },
   { debian: 'e2fsprogs', program: 'mkfs.ext4', for: 'tests', why: 'makes the other file system to cut' },
@@ -44,7 +37,7 @@ export const SYSTEM_PACKAGES = [
     debian: 'gcc',
     program: 'gcc',
     for: 'tests',
-    why: 'compiles the controllers that tests put behind the node',
+    why: 'makes the controllers that are looked into, and that clients are led to',
   },
   { debian: 'libc6-dev', program: 'gcc', for: 'tests', why: 'what the compiler needs to make programs' },
   {

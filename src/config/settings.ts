@@ -364,6 +364,11 @@ export const SETTINGS = {
     default: 1000,
     text: 'most connections that are led to containers at once, those that wait included',
   },
+  'frontdoor.max_silence': {
+    type: duration(),
+    default: 0,
+    text: 'how long nothing may pass on a connection before it is ended; 0: for ever, as long as its client is there',
+  },
   'frontdoor.max_instances': {
     type: count(1, 'containers'),
     default: 100,

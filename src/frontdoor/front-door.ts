@@ -24,6 +24,8 @@ export interface FrontDoorOptions extends LocalOpenerOptions {
   readonly allowedOrigins: readonly string[];
   /** Connections at once, those that wait included. */
   readonly maxSessions: number;
+  /** One on which nothing passes for so long is ended, ms; 0: none ever is. */
+  readonly maxSilenceMs: number;
 }
 
 /** A request to be led to a container, after the listener has let it in as one of HTTP. */
@@ -86,7 +88,7 @@ export class FrontDoor implements Disposable {
     this.#options = options;
     this.#deps = deps;
     this.#local = new LocalOpener(options, deps);
-    this.#sessions = new Sessions(deps);
+    this.#sessions = new Sessions(options, deps);
     this.#subscription = deps.instances.onLost((lease) => this.#sessions.closeLease(lease));
   }
 
@@ -164,7 +166,7 @@ export class FrontDoor implements Disposable {
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
-    this.#sessions.closeAll();
+    this.#sessions[Symbol.dispose]();
   }
 
   /** Undefined when the client left meanwhile. */

@@ -33,14 +33,24 @@ interface Session extends NewSession {
   readonly openedAtMs: number;
 }
 
+/** How often it is looked for silent ones, of the time that they may be silent. */
+const LOOKS = 4;
+
 /** The connections that are open: each from its 101 until both of its sides are closed. */
-export class Sessions {
+export class Sessions implements Disposable {
   readonly #clock: Clock;
+  readonly #maxSilenceMs: number;
   readonly #open = new Map<string, Session>();
+  /** What had passed, both ways, when it was looked at, and since when no more has, monotonic ms. */
+  readonly #seen = new Map<string, { readonly bytes: number; readonly sinceMs: number }>();
+  #nextLook: Disposable | undefined;
   #onEmpty: (() => void) | undefined;
 
-  constructor(deps: { readonly clock: Clock }) {
+  /** `maxSilenceMs`: one on which nothing passes for so long is ended; 0: none ever is. */
+  constructor(options: { readonly maxSilenceMs: number }, deps: { readonly clock: Clock }) {
+    this.#maxSilenceMs = options.maxSilenceMs;
     this.#clock = deps.clock;
+    if (this.#maxSilenceMs > 0) this.#lookLater();
   }
 
   get size(): number {
@@ -54,6 +64,7 @@ export class Sessions {
     return {
       [Symbol.dispose]: () => {
         this.#open.delete(id);
+        this.#seen.delete(id);
         if (this.#open.size === 0) this.#onEmpty?.();
       },
     };
@@ -89,11 +100,31 @@ export class Sessions {
     for (const id of [...this.#open.keys()]) this.close(id);
   }
 
+  [Symbol.dispose](): void {
+    this.#nextLook?.[Symbol.dispose]();
+    this.closeAll();
+  }
+
   /** Resolves when the last one has ended. */
   async whenEmpty(): Promise<void> {
     if (this.#open.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty = resolve;
     await promise;
+  }
+
+  #lookLater(): void {
+    this.#nextLook = this.#clock.after(this.#maxSilenceMs / LOOKS, () => {
+      this.#lookLater();
+      for (const session of this.#open.values()) this.#lookAt(session);
+    });
+  }
+
+  #lookAt({ id, channel }: Session): void {
+    const nowMs = this.#clock.monotonicMs();
+    const bytes = channel.bytesRead + channel.bytesWritten;
+    const before = this.#seen.get(id);
+    if (before?.bytes !== bytes) this.#seen.set(id, { bytes, sinceMs: nowMs });
+    else if (nowMs - before.sinceMs >= this.#maxSilenceMs) this.close(id);
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openUpgrade, UpgradeRefusedError, type Upgraded } from '../../support/discon/upgrade.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { http } from '../api/api-harness.ts';
@@ -228,6 +228,22 @@ describe('when one side goes', () => {
     harness.jobs.fake.exit(id, 137);
     await closed;
     socket.end();
+    await nothingLeft(harness);
+  });
+
+  test('a client that is silent is let be, unless it is said how long it may be', async () => {
+    const harness = await startDoor({ door: { maxSilenceMs: 400 } });
+    const [talks, silent] = [await open(harness, '/ws'), await open(harness, '/ws')];
+    talks.socket.resume();
+    silent.socket.resume();
+    const timer = setInterval(() => talks.socket.write('x'), 50);
+    onTestFinished(() => clearInterval(timer));
+    await once(silent.socket, 'end');
+    silent.socket.end();
+    expect(talks.socket.readableEnded).toBe(false);
+    clearInterval(timer);
+    await once(talks.socket, 'end');
+    talks.socket.end();
     await nothingLeft(harness);
   });
 
