@@ -1,9 +1,11 @@
 import { Catalog } from './catalog/catalog.ts';
+import type { Controller } from './catalog/controller.ts';
 import type { Config } from './config/settings.ts';
 import { FrontDoor } from './frontdoor/front-door.ts';
 import { OtherNodes } from './frontdoor/other-nodes.ts';
 import type { TunnelNetwork } from './frontdoor/tunnel-network.ts';
 import { serveTunnels } from './frontdoor/tunnel-server.ts';
+import { templateOf, type TemplateDefaults } from './instances/controller-template.ts';
 import { InstanceError } from './instances/errors.ts';
 import { upstreamOf } from './instances/instance-job.ts';
 import { KnownImages } from './instances/known-images.ts';
@@ -47,17 +49,20 @@ export class NodeFrontDoor implements AsyncDisposable {
   readonly #pool: InstancePool;
   readonly #health: HealthPart;
   readonly #deps: NodeFrontDoorDependencies;
+  readonly #defaults: TemplateDefaults;
   readonly #openTimeoutMs: number;
   readonly #stopTimeoutMs: number;
+  #catalogSubscription: Disposable | undefined;
 
   constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
     const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
     this.#health = deps.health;
     this.#deps = deps;
     this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
+    this.#defaults = frontDoorOptionsOf(config).defaults;
     this.#stopTimeoutMs = config['frontdoor.stop_timeout'];
     this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), { driver, clock, logger });
-    this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, clock, logger });
+    this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, engine: driver, clock, logger });
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
     this.door = new FrontDoor(frontDoorOptionsOf(config), {
       ...{ catalog: this.catalog, instances: this.#pool, upstreamOfJob },
@@ -93,6 +98,8 @@ export class NodeFrontDoor implements AsyncDisposable {
   async start(): Promise<void> {
     this.#pool.start();
     await this.catalog.start();
+    this.#catalogSubscription = this.catalog.subscribe((controllers) => this.#keepWarm(controllers));
+    this.#keepWarm(this.catalog.list());
     this.#health.ok();
   }
 
@@ -106,7 +113,15 @@ export class NodeFrontDoor implements AsyncDisposable {
     await this.#pool.close(force);
   }
 
+  #keepWarm(controllers: readonly Controller[]): void {
+    const wishes = controllers
+      .filter(({ is_valid: isValid }) => isValid)
+      .map((controller) => ({ template: templateOf(controller, this.#defaults), count: controller.warm }));
+    this.#pool.keepWarm(wishes);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#catalogSubscription?.[Symbol.dispose]();
     this.door[Symbol.dispose]();
     await this.#pool[Symbol.asyncDispose]();
     await this.catalog[Symbol.asyncDispose]();

@@ -4,14 +4,16 @@ import { sleep, type Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
 import { abortable } from '../kernel/single-flight.ts';
 import { JobError } from '../jobs/errors.ts';
+import type { JobRequest } from '../jobs/spec.ts';
 import { hasEnded, type Job } from '../jobs/job.ts';
 import { InstanceError } from './errors.ts';
 import { instanceRequest, INSTANCE_CALLER, kindOf, sharingOf, upstreamOf } from './instance-job.ts';
 import type { InstanceJobLog, InstanceJobs } from './instance-jobs.ts';
 import type { Instances, Lease, LeaseId, Upstream } from './instances.ts';
-import { PooledInstance } from './pooled-instance.ts';
+import { PooledInstance, type PausingEngine } from './pooled-instance.ts';
 import type { InstanceTemplate } from './template.ts';
 import { WaitingRoom } from './waiting-room.ts';
+import { WarmWishes } from './warm-wishes.ts';
 
 export interface InstancePoolOptions {
   /** On this node, of all kinds together; those that are being ended included. */
@@ -30,6 +32,7 @@ export interface InstancePoolLogger {
 export interface InstancePoolDependencies {
   readonly jobs: InstanceJobs;
   readonly log: InstanceJobLog;
+  readonly engine: PausingEngine;
   readonly clock: Clock;
   readonly logger: InstancePoolLogger;
 }
@@ -50,6 +53,7 @@ export class InstancePool implements Instances, AsyncDisposable {
   readonly #options: InstancePoolOptions;
   readonly #deps: InstancePoolDependencies;
   readonly #waiting: WaitingRoom<InstanceTemplate, Place>;
+  readonly #warm: WarmWishes;
   readonly #instances = new Set<PooledInstance>();
   readonly #byJob = new Map<JobId, PooledInstance>();
   readonly #leases = new Map<LeaseId, { instance: PooledInstance; idleTimeoutMs: number }>();
@@ -63,6 +67,7 @@ export class InstancePool implements Instances, AsyncDisposable {
     this.#options = options;
     this.#deps = deps;
     this.#waiting = new WaitingRoom({ size: options.maxWaiting }, deps);
+    this.#warm = new WarmWishes(() => this.#refill(), deps);
   }
 
   /**
@@ -93,6 +98,18 @@ export class InstancePool implements Instances, AsyncDisposable {
     return this.#waiting.count;
   }
 
+  /** Has so many of each kept ready and paused, for whoever comes next; in the place of what was asked for before. */
+  keepWarm(wishes: readonly { readonly template: InstanceTemplate; readonly count: number }[]): void {
+    this.#warm.set(wishes);
+    const left = new Map<string, number>();
+    for (const instance of [...this.#instances].filter(({ isWarm }) => isWarm)) {
+      const count = left.get(instance.kind) ?? this.#warm.countOf(instance.kind);
+      left.set(instance.kind, count - 1);
+      if (count <= 0) this.#end(instance);
+    }
+    this.#refill();
+  }
+
   async acquire(template: InstanceTemplate, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted();
     if (this.#isDraining) throw draining();
@@ -100,6 +117,7 @@ export class InstancePool implements Instances, AsyncDisposable {
       this.#takeInTurn(template) ?? (await this.#waiting.wait(template, template.startTimeoutMs, signal));
     try {
       const upstream = await abortable(instance.ready, signal);
+      await abortable(this.#awake(instance), signal);
       if (instance.job === undefined || !this.#leases.has(lease)) throw lost(template);
       return { id: lease, job: instance.job, upstream };
     } catch (error) {
@@ -144,6 +162,7 @@ export class InstancePool implements Instances, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription?.[Symbol.dispose]();
+    this.#warm[Symbol.dispose]();
     for (const instance of this.#instances) instance.stopIdling();
     this.#closed.abort(draining());
     await Promise.all(this.#removals);
@@ -170,14 +189,75 @@ export class InstancePool implements Instances, AsyncDisposable {
     const withRoom = ofKind.filter((instance) => instance.hasRoom(template.maxConnections));
     const best = withRoom.toSorted((a, b) => a.leases.size - b.leases.size)[0];
     if (best !== undefined) return best;
-    if (ofKind.length >= template.maxInstances || this.#instances.size >= this.#options.maxInstances)
+    const warm = ofKind.find(({ isWarm, state }) => isWarm && state !== 'ending');
+    if (warm !== undefined) {
+      warm.isWarm = false;
+      // Behind it there is to be another one, once whoever came has theirs.
+      setImmediate(() => this.#refill());
+      return warm;
+    }
+    if (ofKind.length >= template.maxInstances) return undefined;
+    if (this.#instances.size >= this.#options.maxInstances) {
+      this.#giveUpWarm();
       return undefined;
-    const { sharing, startTimeoutMs } = template;
+    }
+    return this.#make(kind, request, template);
+  }
+
+  #make(
+    kind: string,
+    request: JobRequest,
+    { sharing, startTimeoutMs }: InstanceTemplate,
+    isWarm = false,
+  ): PooledInstance {
     const start = (instance: PooledInstance): Promise<Upstream> =>
       this.#start(instance, () => this.#deps.jobs.create(request, INSTANCE_CALLER), startTimeoutMs);
-    const instance = new PooledInstance({ kind, sharing, start });
+    const instance = new PooledInstance({ kind, sharing, isWarm, start });
     this.#instances.add(instance);
     return instance;
+  }
+
+  /** Whoever is here comes before whoever may come. */
+  #giveUpWarm(): void {
+    const warm = [...this.#instances].find(({ isWarm, state }) => isWarm && state !== 'ending');
+    if (warm !== undefined) this.#end(warm);
+  }
+
+  #refill(): void {
+    if (this.#isDraining || this.#waiting.count > 0) return;
+    for (const { kind, template, count } of this.#warm.due()) {
+      const ofKind = [...this.#instances].filter((instance) => instance.kind === kind);
+      const warmCount = ofKind.filter(({ isWarm, state }) => isWarm && state !== 'ending').length;
+      const room = Math.min(
+        template.maxInstances - ofKind.length,
+        this.#options.maxInstances - this.#instances.size,
+      );
+      for (let made = 0; made < Math.min(count - warmCount, room); made += 1)
+        void this.#warmUp(this.#make(kind, instanceRequest(template), template, true));
+    }
+  }
+
+  async #warmUp(instance: PooledInstance): Promise<void> {
+    try {
+      await instance.ready;
+      this.#warm.started(instance.kind);
+      await instance.pause(this.#deps.engine);
+    } catch (error) {
+      if (!instance.isWarm || this.#closed.signal.aborted) return;
+      this.#deps.logger.warn({ job_id: instance.job, err: error }, 'instance not kept warm');
+      this.#warm.failed(instance.kind);
+      this.#end(instance);
+    }
+  }
+
+  async #awake(instance: PooledInstance): Promise<void> {
+    try {
+      await instance.awake(this.#deps.engine);
+    } catch (error) {
+      this.#end(instance);
+      const message = 'the instance that was kept warm could not be woken';
+      throw new InstanceError('start_failed', message, { cause: error, retryable: true });
+    }
   }
 
   #lease(instance: PooledInstance, idleTimeoutMs: number): LeaseId {
@@ -203,6 +283,7 @@ export class InstancePool implements Instances, AsyncDisposable {
       const upstream = running.job.state === 'running' ? upstreamOf(running.job) : undefined;
       if (upstream === undefined) throw failedToStart(running.job);
       signal.throwIfAborted();
+      instance.container = running.job.instance?.id;
       instance.becomeReady();
       return upstream;
     } catch (error) {
@@ -257,6 +338,7 @@ export class InstancePool implements Instances, AsyncDisposable {
     this.#instances.delete(instance);
     if (job !== undefined) this.#byJob.delete(job);
     this.#serveWaiting();
+    this.#refill();
   }
 
   #removeSoon(job: JobId): void {

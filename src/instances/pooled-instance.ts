@@ -1,4 +1,4 @@
-import type { JobId } from '../kernel/ids.ts';
+import type { InstanceId, JobId } from '../kernel/ids.ts';
 import type { LeaseId, Upstream } from './instances.ts';
 import type { Sharing } from './template.ts';
 
@@ -10,6 +10,12 @@ export const INSTANCE_STATES = {
 } as const;
 export type InstanceState = keyof typeof INSTANCE_STATES;
 
+/** What holds containers still, and lets them go on. */
+export interface PausingEngine {
+  pause(id: InstanceId): Promise<void>;
+  unpause(id: InstanceId): Promise<void>;
+}
+
 /** One instance in the pool, and who uses it. */
 export class PooledInstance {
   readonly kind: string;
@@ -20,20 +26,29 @@ export class PooledInstance {
   /** Resolves once it accepts connections. */
   readonly ready: Promise<Upstream>;
   job: JobId | undefined;
+  /** Its container, once that runs. */
+  container: InstanceId | undefined;
+  /** Kept for whoever comes next, and paused once it is ready. */
+  isWarm: boolean;
   /** Ends it when it was without a lease for long. */
   idleTimer: Disposable | undefined;
   #state: InstanceState;
+  #isPaused = false;
+  /** What the engine is asked for, one thing after the other. */
+  #lastCall: Promise<void> = Promise.resolve();
 
   constructor(options: {
     readonly kind: string;
     readonly sharing: Sharing;
+    readonly isWarm?: boolean;
     /** Of one that was running when the node started. */
     readonly adopted?: { readonly job: JobId; readonly upstream: Upstream };
     readonly start: (instance: PooledInstance) => Promise<Upstream>;
   }) {
-    const { kind, sharing, adopted, start } = options;
+    const { kind, sharing, isWarm = false, adopted, start } = options;
     this.kind = kind;
     this.sharing = sharing;
+    this.isWarm = isWarm;
     this.job = adopted?.job;
     this.#state = adopted === undefined ? 'starting' : 'ready';
     this.ready = adopted === undefined ? start(this) : Promise.resolve(adopted.upstream);
@@ -47,6 +62,24 @@ export class PooledInstance {
 
   becomeReady(): void {
     if (this.#state === 'starting') this.#state = 'ready';
+  }
+
+  /** Holds it still, unless somebody has come for it meanwhile. */
+  pause(engine: PausingEngine): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.isWarm || this.#state !== 'ready' || this.container === undefined) return;
+      await engine.pause(this.container);
+      this.#isPaused = true;
+    });
+  }
+
+  /** Resolves when it is not held still any more. */
+  awake(engine: PausingEngine): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#isPaused || this.container === undefined) return;
+      await engine.unpause(this.container);
+      this.#isPaused = false;
+    });
   }
 
   /** False when it is so already. */
@@ -64,5 +97,11 @@ export class PooledInstance {
 
   hasRoom(maxConnections: number): boolean {
     return this.sharing === 'shared' && this.#state !== 'ending' && this.leases.size < maxConnections;
+  }
+
+  #inTurn(call: () => Promise<void>): Promise<void> {
+    const called = this.#lastCall.then(call);
+    this.#lastCall = called.catch(() => undefined);
+    return called;
   }
 }

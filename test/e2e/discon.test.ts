@@ -86,7 +86,7 @@ afterAll(async () => {
   for (const made of images) await made[Symbol.asyncDispose]();
 });
 
-async function startNode(): Promise<{ home: NodeHome; node: NodeProcess }> {
+async function startNode(controllers = entries): Promise<{ home: NodeHome; node: NodeProcess }> {
   const made = await NodeHome.create({
     settings: {
       'frontdoor.stop_timeout': `${STOP_MS}ms`,
@@ -97,7 +97,7 @@ async function startNode(): Promise<{ home: NodeHome; node: NodeProcess }> {
     },
   });
   mkdirSync(made.dataDir, { recursive: true });
-  writeFileSync(join(made.dataDir, 'controllers.json'), JSON.stringify({ controllers: entries }));
+  writeFileSync(join(made.dataDir, 'controllers.json'), JSON.stringify({ controllers }));
   return { home: made, node: await made.start() };
 }
 
@@ -316,6 +316,30 @@ describe('what simulators rely on', () => {
       expect(a).toEqual(b);
     }
   });
+});
+
+test('a controller that is kept warm is there at once, and again behind whoever has it; a node that was killed begins anew', async () => {
+  const own = await startNode([entry('warm', entries[0]?.['image'] as string, { warm: 1 })]);
+  onTestFinished(() => own.home[Symbol.asyncDispose]());
+  const paused = async (): Promise<Docker.ContainerInfo[]> =>
+    (await containers(own.home)).filter(({ State }) => State === 'paused');
+  const untilWarm = (): Promise<number> =>
+    waitFor('one to be kept warm', SOON_MS, async () => (await paused()).length === 1);
+  await untilWarm();
+  const [warm] = await paused();
+  const serverAddress = `127.0.0.1:${own.home.port}`;
+  const client = await connect('warm', { serverAddress });
+  expect(await call(client)).toBe('DISCON called 1 times');
+  const { State } = await docker.getContainer(warm?.Id ?? '').inspect();
+  expect(State).toMatchObject({ Running: true, Paused: false });
+  await untilWarm();
+  await own.node.kill();
+  await own.home.start();
+  await waitFor('what was there before to be gone', SOON_MS, async () => {
+    const left = await containers(own.home);
+    return left.length === 1 && left[0]?.State === 'paused';
+  });
+  expect((await paused())[0]?.Id).not.toBe(warm?.Id);
 });
 
 test('a job that runs is reached by its id', async () => {

@@ -35,7 +35,7 @@ afterEach(async () => {
 
 function startPool(options: Partial<InstancePoolOptions> = {}): InstancePool {
   const { jobs, log } = harness;
-  const deps = { jobs, log, clock: systemClock, logger: SILENT_LOGGER };
+  const deps = { jobs, log, engine: harness.driver, clock: systemClock, logger: SILENT_LOGGER };
   const pool = new InstancePool({ ...OPTIONS, ...options }, deps);
   pools.push(pool);
   pool.start();
@@ -193,6 +193,95 @@ describe('a shared instance', () => {
     await before.acquire(sharedTemplate(), NEVER);
     startPool({ idleTimeoutMs: 20 });
     await nothingLeft();
+  });
+});
+
+describe('warm instances', () => {
+  const paused = (): number =>
+    [...harness.fake.instances.values()].filter(({ state }) => state === 'paused').length;
+  const untilPaused = (count: number): Promise<number> =>
+    waitFor(`${count} to be paused`, SOON_MS, () => paused() === count);
+
+  test('are there before anybody asks, go to whoever comes, and are made anew behind them', async () => {
+    const pool = startPool();
+    pool.keepWarm([{ template: template(), count: 2 }]);
+    await untilPaused(2);
+    const before = harness.fake.calls.create;
+    const lease = await pool.acquire(template(), NEVER);
+    expect(harness.fake.calls.create).toBe(before);
+    expect(running()).toBe(1);
+    await untilPaused(2);
+    expect(harness.fake.calls.create).toBe(before + 1);
+    pool.release(lease.id);
+    pool.keepWarm([]);
+    await nothingLeft();
+  });
+
+  test('that is taken while it is still being made is not paused under whoever has it', async () => {
+    const pool = startPool();
+    const hang = harness.fake.hang('start');
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await waitFor('its start', SOON_MS, () => harness.fake.calls.start === 1);
+    const acquired = pool.acquire(template({ maxInstances: 1 }), NEVER);
+    hang[Symbol.dispose]();
+    const lease = await acquired;
+    pool.keepWarm([]);
+    const job = harness.log.require(lease.job);
+    expect(harness.fake.instances.get(job.instance?.id as never)?.state).toBe('running');
+  });
+
+  test('stay within what may run, and give way to clients of other controllers', async () => {
+    const pool = startPool({ maxInstances: 2 });
+    pool.keepWarm([{ template: template(), count: 5 }]);
+    await untilPaused(2);
+    const others = await Promise.all([
+      pool.acquire(template({ name: 'other' }), NEVER),
+      pool.acquire(template({ name: 'other' }), NEVER),
+    ]);
+    expect(pool.count).toBe(2);
+    for (const { id } of others) pool.release(id);
+    await untilPaused(2);
+  });
+
+  test('of what is no longer wished end, those of what is still are kept', async () => {
+    const pool = startPool();
+    pool.keepWarm([
+      { template: template(), count: 2 },
+      { template: template({ name: 'other' }), count: 1 },
+    ]);
+    await untilPaused(3);
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await untilPaused(1);
+    expect(harness.fake.calls.create).toBe(3);
+  });
+
+  test('that cannot be made are tried again, ever more seldom, and disturb nobody', async () => {
+    const pool = startPool();
+    harness.fake.removeImage(TEST_IMAGE);
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await waitFor('a first try to fail', SOON_MS, () => harness.fake.calls.pullImage > 0);
+    harness.fake.addImage(TEST_IMAGE);
+    await untilPaused(1);
+  });
+
+  test('that cannot be woken fail whoever came, and are replaced', async () => {
+    const pool = startPool();
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await untilPaused(1);
+    harness.fake.failNext('unpause', new RuntimeError('engine_error', 'no'));
+    await expect(pool.acquire(template(), NEVER)).rejects.toMatchObject({
+      code: 'start_failed',
+      retryable: true,
+    });
+    await untilPaused(1);
+  });
+
+  test('are removed when the node stops', async () => {
+    const pool = startPool();
+    pool.keepWarm([{ template: template(), count: 2 }]);
+    await untilPaused(2);
+    await pool.close(NEVER);
+    expect(harness.fake.instances.size).toBe(0);
   });
 });
 
