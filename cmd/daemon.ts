@@ -17,7 +17,7 @@ export interface DaemonInput {
  * process with 1: its store is the truth to start from again.
  */
 export async function runDaemon(input: DaemonInput): Promise<void> {
-  const { config } = readConfig({ ...input, env: process.env });
+  const { config, notes } = readConfig({ ...input, env: process.env });
   const root = createLogger({ level: config.log_level });
   const logger = subsystemLogger(root, 'node');
   const die = (error: unknown): never => {
@@ -27,6 +27,7 @@ export async function runDaemon(input: DaemonInput): Promise<void> {
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
 
+  for (const note of notes) logger.warn({ note }, 'a key of the configuration means nothing any more');
   const starting = new AbortController();
   const { signal } = starting;
   const stop = async (force: AbortSignal): Promise<void> => {

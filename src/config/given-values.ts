@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { nearest } from '../kernel/nearest.ts';
+import { FORMER_KEY_NAMES, formerKey, type FormerValue } from './former-keys.ts';
 import { shown, type Problem, type Source } from './problem.ts';
 import { flagOf, SETTING_KEYS, settingOf, variableOf, VARIABLE_PREFIX, type SettingKey } from './settings.ts';
 
@@ -6,8 +8,10 @@ import { flagOf, SETTING_KEYS, settingOf, variableOf, VARIABLE_PREFIX, type Sett
 export interface Given {
   readonly source: Source;
   readonly value: unknown;
-  /** The name it was given under: `--port`, `CONTAINER_MANAGER_PORT`, `port`. */
+  /** The name it was given under: `--port`, `CONTAINER_MANAGER_PORT`, `port`, `server.port`. */
   readonly name: string;
+  /** How it is written under that name, where not as elsewhere. */
+  readonly former?: FormerValue;
 }
 
 /** What one source gave, by setting. */
@@ -43,14 +47,35 @@ export function givenByEnvironment(env: Readonly<Record<string, string | undefin
   return collect('environment', entries, KEY_OF_VARIABLE, (name) => name);
 }
 
-export function givenByFile(values: ReadonlyMap<string, unknown>): GivenValues {
-  const keys = new Map(SETTING_KEYS.map((key) => [key as string, key]));
-  return collect(
-    'file',
-    [...values].filter(([, value]) => value !== undefined),
-    keys,
-    (name) => name,
-  );
+/** What a file says, under names of now and of before; and notes on those of before that mean nothing any more. */
+export function givenByFile(
+  values: ReadonlyMap<string, unknown>,
+): GivenValues & { readonly notes: readonly string[] } {
+  const notes: string[] = [];
+  const refused: Problem[] = [];
+  const meaningful = [...values].filter(([name, value]) => {
+    const former = formerKey(name);
+    if (former === undefined || 'setting' in former) return value !== undefined;
+    if ('note' in former) notes.push(`${name} means nothing any more: ${former.note}`);
+    else refused.push(outdated(name, former.instead));
+    return false;
+  });
+  const given = collect('file', meaningful, KEY_OF_NAME, (name) => name);
+  return { values: given.values, problems: [...refused, ...given.problems], notes };
+}
+
+/** The names in a file. */
+const KEY_OF_NAME: ReadonlyMap<string, SettingKey> = new Map([
+  ...SETTING_KEYS.map((key): [string, SettingKey] => [key, key]),
+  ...FORMER_KEY_NAMES.flatMap((name): [string, SettingKey][] => {
+    const former = formerKey(name);
+    return former !== undefined && 'setting' in former ? [[name, former.setting]] : [];
+  }),
+]);
+
+function outdated(name: string, instead: string): Problem {
+  const text = `${name} is not supported: ${instead}`;
+  return { key: name, source: 'file', value: '***', expected: 'not to be there', text };
 }
 
 function collect(
@@ -65,12 +90,35 @@ function collect(
     if (value === undefined) continue;
     const key = keyOf.get(name);
     const other = key === undefined ? undefined : values.get(key);
-    if (key === undefined) problems.push(unknownName(source, name, keyOf, nameOf));
-    else if (other === undefined) values.set(key, { source, value, name: nameOf(name) });
-    else if (other.value !== value)
-      problems.push(contradiction(key, source, value, [other.name, nameOf(name)]));
+    if (key === undefined) {
+      problems.push(unknownName(source, name, keyOf, nameOf));
+      continue;
+    }
+    const given = { source, value, name: nameOf(name), ...formerValue(source, name) };
+    if (other === undefined) values.set(key, given);
+    else if (!saySame(key, other, given))
+      problems.push(contradiction(key, source, value, [other.name, given.name]));
   }
   return { values, problems };
+}
+
+function formerValue(source: Source, name: string): { former?: FormerValue } {
+  const former = source === 'file' ? formerKey(name) : undefined;
+  return former !== undefined && 'setting' in former && former.value !== undefined
+    ? { former: former.value }
+    : {};
+}
+
+/** The value of a setting in code; `undefined` when what was given is none. */
+export function valueOf(key: SettingKey, { value, former }: Given): unknown {
+  return settingOf(key).type.read(former === undefined ? value : former.toPresent(value));
+}
+
+/** `30s` and 30 seconds are the same, under whatever names. */
+function saySame(key: SettingKey, one: Given, other: Given): boolean {
+  if (one.former === undefined && other.former === undefined && one.value === other.value) return true;
+  const value = valueOf(key, one);
+  return value !== undefined && isDeepStrictEqual(value, valueOf(key, other));
 }
 
 function unknownName(

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import type { Surroundings } from './data-dir.ts';
-import { givenByEnvironment, givenByFile, givenByFlags, type Given } from './given-values.ts';
+import { givenByEnvironment, givenByFile, givenByFlags, valueOf, type Given } from './given-values.ts';
 import { ConfigError, shown, ProblemList, type Source } from './problem.ts';
 import { RELATIONS } from './relations.ts';
 import { SETTING_KEYS, settingOf, type Config, type Setting, type SettingKey } from './settings.ts';
@@ -22,6 +22,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Where each value came from. */
   readonly sources: Readonly<Record<SettingKey, Source>>;
+  /** On what the file says that means nothing any more: one sentence each, for the log. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -31,7 +33,7 @@ export interface LoadedConfig {
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const surroundings = surroundingsOf(input);
   const problems = new ProblemList();
-  const given = collectGiven(input, surroundings, problems);
+  const { given, notes } = collectGiven(input, surroundings, problems);
   const values: Partial<Record<SettingKey, unknown>> = {};
   const sources: Partial<Record<SettingKey, Source>> = {};
   for (const key of SETTING_KEYS) {
@@ -48,6 +50,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   return Object.freeze({
     config: Object.freeze(complete),
     sources: Object.freeze(sources) as LoadedConfig['sources'],
+    notes: Object.freeze(notes),
   });
 }
 
@@ -64,22 +67,19 @@ function collectGiven(
   input: ConfigInput,
   { env }: Surroundings,
   problems: ProblemList,
-): Map<SettingKey, Given> {
+): { readonly given: ReadonlyMap<SettingKey, Given>; readonly notes: readonly string[] } {
   const configFile = input.configFile ?? env['CONTAINER_MANAGER_CONFIG'];
   const file = configFile === undefined ? undefined : readYamlFile(configFile);
   problems.add(...(file?.problems ?? []));
+  const byFile = givenByFile(file?.values ?? new Map());
   const merged = new Map<SettingKey, Given>();
-  for (const source of [
-    givenByFlags(input.flags ?? {}),
-    givenByEnvironment(env),
-    givenByFile(file?.values ?? new Map()),
-  ]) {
+  for (const source of [givenByFlags(input.flags ?? {}), givenByEnvironment(env), byFile]) {
     problems.add(...source.problems);
     for (const [key, entry] of source.values) {
       if (!merged.has(key)) merged.set(key, entry);
     }
   }
-  return merged;
+  return { given: merged, notes: byFile.notes };
 }
 
 function defaultOf(setting: Setting, surroundings: Surroundings): unknown {
@@ -87,14 +87,15 @@ function defaultOf(setting: Setting, surroundings: Surroundings): unknown {
 }
 
 function readValue(key: SettingKey, setting: Setting, given: Given, problems: ProblemList): unknown {
-  const value = setting.type.read(given.value);
+  const value = valueOf(key, given);
   if (value !== undefined) return value;
   const isEmpty = given.value === '' || given.value === null;
   const isOptional = setting.default === undefined && setting.defaultFrom === undefined;
   if (isEmpty && isOptional) return undefined;
   const ownWords = ownWordsFor(setting, given.value, isEmpty);
   const shownValue = shown(given.value, setting.isSecret === true);
-  const problem = { key, source: given.source, value: shownValue, expected: setting.type.allowed };
+  const expected = given.former?.allowed ?? setting.type.allowed;
+  const problem = { key, source: given.source, value: shownValue, expected };
   if (ownWords !== undefined) problems.addFirst({ ...problem, text: ownWords });
   else
     problems.add({ ...problem, text: `${key} ${shownValue} (${given.name}): must be ${problem.expected}` });

@@ -1,4 +1,5 @@
 import { MAX_FILE_BYTES } from './bounded-file.ts';
+import { FORMER_KEY_NAMES, formerKey, type FormerKeyName } from './former-keys.ts';
 import { OTHER_VARIABLES } from './given-values.ts';
 import {
   flagOf,
@@ -43,6 +44,8 @@ const SECTION_TITLES: Readonly<Record<string, string>> = {
   defaults: 'Defaults of a job',
   retention: 'What is kept of ended jobs',
   policy: 'What a job may ask for',
+  catalog: 'The controllers',
+  frontdoor: 'The front door',
   auth: 'Who may use the API',
   tls: 'TLS',
   limits: 'Limits of the API',
@@ -52,7 +55,7 @@ const SECTION_TITLES: Readonly<Record<string, string>> = {
 export function configurationReference(): string {
   const sections = Map.groupBy(SETTING_KEYS, sectionOf);
   const pages = [...sections].map(([section, keys]) => `## ${titleOf(section)}\n\n${table(keys)}\n`);
-  return `${INTRODUCTION}${pages.join('\n')}\n${otherVariables()}`;
+  return `${INTRODUCTION}${pages.join('\n')}\n${otherVariables()}\n${formerKeys()}`;
 }
 
 function sectionOf(key: SettingKey): string {
@@ -97,4 +100,22 @@ function defaultCell(setting: Setting): string {
 function otherVariables(): string {
   const names = [...OTHER_VARIABLES].map((name) => `\`${name}\``).join(', ');
   return `## Variables that are no settings\n\n${names}: read by the client commands, by the loader and by the fault tests.\n`;
+}
+
+export const FORMER_KEYS_TITLE = 'Keys of discon-manager';
+
+/** What becomes of a file that was written for the manager before this one. */
+function formerKeys(): string {
+  const rows = FORMER_KEY_NAMES.map((name) => `| \`${name}\` | ${meaningOf(name)} |`);
+  const introduction = `A file that was written for discon-manager is taken as it is. Its keys are other names of settings; those that mean nothing
+any more are noted in the log at the start. Under both names a setting must say the same.`;
+  return `## ${FORMER_KEYS_TITLE}\n\n${introduction}\n\n| key | meaning |\n|---|---|\n${rows.join('\n')}\n`;
+}
+
+function meaningOf(name: FormerKeyName): string {
+  const former = formerKey(name);
+  if (former === undefined) return '';
+  if ('note' in former) return `nothing: ${former.note}`;
+  if ('instead' in former) return `refused: ${former.instead}`;
+  return `\`${former.setting}\`${former.value === undefined ? '' : `, as ${former.value.allowed}`}`;
 }

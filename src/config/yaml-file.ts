@@ -1,6 +1,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { messageOf } from '../kernel/errors.ts';
 import { readBoundedFile } from './bounded-file.ts';
+import { FORMER_KEY_NAMES } from './former-keys.ts';
 import type { Problem } from './problem.ts';
 import { isSettingKey, SETTING_KEYS } from './settings.ts';
 
@@ -66,8 +67,10 @@ function flatten(root: unknown): FileValues {
   return { values, problems };
 }
 
+const KEYS: readonly string[] = [...SETTING_KEYS, ...FORMER_KEY_NAMES];
+
 function isSection(key: string): boolean {
-  return !isSettingKey(key) && SETTING_KEYS.some((setting) => setting.startsWith(`${key}.`));
+  return !isSettingKey(key) && KEYS.some((name) => name.startsWith(`${key}.`));
 }
 
 function duplicate(key: string): Problem {

@@ -2,6 +2,7 @@ import { Argument, Option } from 'commander';
 import type { LoadedConfig } from '../../../src/config/load.ts';
 import type { Cli, DefineVerb } from '../cli.ts';
 import { UsageError } from '../cli-error.ts';
+import { printable } from '../screen/printable.ts';
 
 interface ConfigOptions {
   readonly config?: string;
@@ -43,7 +44,8 @@ async function printAll(options: ConfigOptions, cli: Cli): Promise<void> {
 }
 
 async function check(options: ConfigOptions, cli: Cli): Promise<void> {
-  await load(options, cli);
+  const { notes } = await load(options, cli);
+  for (const note of notes) await cli.terminal.err.write(`note: ${printable(note)}\n`);
   await cli.terminal.out.write('The configuration is right.\n');
 }
 

@@ -6,7 +6,8 @@ import { FLAGS } from '../../../src/config/flags.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { nearest } from '../../../src/kernel/nearest.ts';
 import { printConfig } from '../../../src/config/print.ts';
-import { configurationReference } from '../../../src/config/reference.ts';
+import { FORMER_KEY_NAMES } from '../../../src/config/former-keys.ts';
+import { configurationReference, FORMER_KEYS_TITLE } from '../../../src/config/reference.ts';
 import { SETTING_KEYS } from '../../../src/config/settings.ts';
 
 const SECRET = 'canary-'.padEnd(43, 'x');
@@ -79,11 +80,11 @@ describe('the reference page', () => {
   });
 
   test('has a line for every setting, and no cell that breaks a table', () => {
-    const rows = configurationReference()
-      .split('\n')
-      .filter((line) => line.startsWith('| `'));
+    const [settings = '', former = ''] = configurationReference().split(`## ${FORMER_KEYS_TITLE}\n`);
+    const rows = rowsOf(settings);
     expect(rows).toHaveLength(SETTING_KEYS.length);
     for (const row of rows) expect(row.replaceAll('\\|', '').split('|')).toHaveLength(8);
+    expect(rowsOf(former).map((row) => row.split('`')[1])).toEqual(FORMER_KEY_NAMES);
   });
 });
 
@@ -100,6 +101,10 @@ describe('the nearest name', () => {
     expect(nearest(name, known)).toBe(expected);
   });
 });
+
+function rowsOf(page: string): string[] {
+  return page.split('\n').filter((line) => line.startsWith('| `'));
+}
 
 function flatten(section: Record<string, unknown>, prefix = ''): Record<string, unknown> {
   const flat: Record<string, unknown> = {};
