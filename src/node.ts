@@ -212,6 +212,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     );
     const api: ApiServer = createApiServer(apiOptionsOf(config), {
       jobs: peers?.jobs ?? jobs,
+      controllers: door.catalog,
       frontDoor: door.door,
       peers: peers?.view ?? new NoPeers(self),
       node: {

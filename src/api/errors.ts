@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { CatalogErrorCode } from '../catalog/errors.ts';
 import { CodedError, InvariantError } from '../kernel/errors.ts';
 import type { JobErrorCode } from '../jobs/errors.ts';
 import type { PeerErrorCode } from '../peers/errors.ts';
@@ -7,7 +8,8 @@ import type { ApiDependencies } from './ports.ts';
 import type { RpcErrorData, RpcReason } from './wire.ts';
 import { RPC_ERROR_CODES } from './wire.ts';
 
-export type ApiErrorCode = 'invalid_params' | 'forbidden' | 'too_many_streams' | 'reply_too_large';
+export type ApiErrorCode =
+  'invalid_params' | 'forbidden' | 'too_many_streams' | 'reply_too_large' | 'session_not_found';
 
 /** A request that the API itself refuses. */
 export class ApiError extends CodedError<ApiErrorCode> {
@@ -17,7 +19,7 @@ export class ApiError extends CodedError<ApiErrorCode> {
 /** The JSON-RPC error and the HTTP status for each code that may reach a client. */
 const REPLIES: Readonly<
   Record<
-    JobErrorCode | PeerErrorCode | RuntimeErrorCode | ApiErrorCode,
+    JobErrorCode | PeerErrorCode | RuntimeErrorCode | CatalogErrorCode | ApiErrorCode,
     readonly [rpc: RpcReason, status: number]
   >
 > = {
@@ -50,6 +52,20 @@ const REPLIES: Readonly<
   invalid_plan: ['invalid_params', 400],
   start_failed: ['invalid_state', 409],
   port_in_use: ['invalid_state', 409],
+  controller_not_found: ['not_found', 404],
+  version_not_found: ['not_found', 404],
+  no_controllers: ['not_found', 404],
+  controller_invalid: ['invalid_state', 409],
+  bad_query: ['invalid_params', 400],
+  invalid_entry: ['invalid_params', 400],
+  exists: ['invalid_state', 409],
+  ambiguous: ['invalid_params', 400],
+  catalog_broken: ['invalid_state', 409],
+  catalog_full: ['invalid_state', 409],
+  catalog_unwritable: ['internal_error', 503],
+  discovery_failed: ['internal_error', 503],
+  closed: ['draining', 503],
+  session_not_found: ['not_found', 404],
 };
 
 /** The same code under another name, where the wire has one word for both. */

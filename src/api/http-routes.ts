@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { DOOR_PATH } from '../frontdoor/front-door.ts';
 import {
   eventsQuery,
   jobsQuery,
@@ -9,12 +10,15 @@ import {
   readyQuery,
 } from './query.ts';
 import { readEventId, sendEvents, STREAM_ENDS } from './event-stream.ts';
+import { problemView, controllerView } from './controller-views.ts';
 import type { Exchange } from './exchange.ts';
+import { containerLines, controllerLines } from './lines.ts';
 import type { ApiLimits } from './limits.ts';
 import { NDJSON_TYPE, sendLog } from './log-stream.ts';
+import { asksForText } from './media-type.ts';
 import { existingId } from './methods/fields.ts';
 import type { ApiDependencies } from './ports.ts';
-import { sendJson, sendText } from './replies.ts';
+import { sendJson, sendProblem, sendText, TEXT_TYPE } from './replies.ts';
 import { readSince } from './since.ts';
 import { jobView } from './views.ts';
 
@@ -92,7 +96,8 @@ const CONTAINER_STATES = ['starting', 'running', 'stopping'] as const;
 
 const containers: HttpRoute = {
   path: '/containers',
-  summary: 'The containers that are up, the newest first, each with its job.',
+  summary:
+    'The containers that are up, the newest first, each with its job; with `Accept: text/plain` one line for each.',
   query: containersQuery,
   handle: ({ exchange, deps }) => {
     const { limit, cursor } = readQuery(containersQuery, exchange.query);
@@ -102,8 +107,48 @@ const containers: HttpRoute = {
       ...(cursor !== undefined && { cursor }),
     });
     const shown = found.jobs.filter(({ job }) => job.instance !== undefined).map(jobView);
+    if (asksForText(exchange.head))
+      return sendText(
+        exchange.response,
+        200,
+        TEXT_TYPE,
+        containerLines(shown, deps.frontDoor?.sessions() ?? []),
+      );
     const next = found.nextCursor === undefined ? {} : { next_cursor: found.nextCursor };
     sendJson(exchange.response, 200, { containers: shown, ...next });
+  },
+};
+
+const controllers: HttpRoute = {
+  path: '/controllers',
+  summary:
+    'The controllers that connections are led to, in the order of the database file; `problem` says why that does not count ' +
+    'as it is. With `Accept: text/plain` one line for each.',
+  query: noQuery,
+  handle: ({ exchange, deps }) => {
+    const { problem } = deps.controllers;
+    const entries = deps.controllers.list();
+    if (asksForText(exchange.head))
+      return sendText(exchange.response, 200, TEXT_TYPE, controllerLines(entries));
+    const told = problem === undefined ? {} : { problem: problemView(problem) };
+    sendJson(exchange.response, 200, { controllers: entries.map(controllerView), ...told });
+  },
+};
+
+const HOW_TO_CONNECT =
+  `${DOOR_PATH} takes WebSockets: connect to ws://HOST:PORT${DOOR_PATH}?controller=ID, or with path=LIBRARY&proc=PROCEDURE ` +
+  'as clients of before do; GET /controllers lists the ids';
+
+const door: HttpRoute = {
+  path: DOOR_PATH,
+  summary:
+    'The front door: leads a WebSocket to the container of a controller. A request that is no WebSocket is answered with 426.',
+  query: noQuery,
+  handle: ({ exchange }) => {
+    const problem = { status: 426, title: 'Upgrade Required', reason: 'upgrade_required' };
+    sendProblem(exchange.response, { ...problem, detail: HOW_TO_CONNECT }, [
+      ...['Connection', 'Upgrade', 'Upgrade', 'websocket'],
+    ]);
   },
 };
 
@@ -144,4 +189,14 @@ const logs: HttpRoute = {
 };
 
 /** Everything that is answered besides JSON-RPC. */
-export const HTTP_ROUTES: readonly HttpRoute[] = [health, ready, metrics, jobs, containers, events, logs];
+export const HTTP_ROUTES: readonly HttpRoute[] = [
+  health,
+  ready,
+  metrics,
+  jobs,
+  containers,
+  controllers,
+  door,
+  events,
+  logs,
+];

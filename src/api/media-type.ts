@@ -20,3 +20,9 @@ export function shownType(head: RequestHead): string {
   // Printable ASCII only: the text may end up on a terminal.
   return (head.contentType ?? '').slice(0, MAX_TYPE_LENGTH).replace(/[^\x20-\x7e]/g, '?');
 }
+
+/** Whether a client names plain text as what it takes, and not JSON, which is what others get. */
+export function asksForText({ accept = '' }: Pick<RequestHead, 'accept'>): boolean {
+  const types = accept.split(',').map((type) => (type.split(';', 1)[0] ?? '').trim().toLowerCase());
+  return types.includes('text/plain') && !types.includes('application/json');
+}

@@ -9,13 +9,17 @@ import type { RpcMethod } from './rpc-endpoint.ts';
 export function callableMethods(deps: ApiDependencies): ReadonlyMap<string, RpcMethod> {
   return new Map(
     Object.entries(METHODS).map(([name, method]) => {
-      const handle = method.handle as (params: unknown, deps: ApiDependencies, call: Call) => unknown;
-      const call = (params: unknown, context: Call): unknown =>
-        handle(readParams(method.params, namedParams(params)), deps, context);
+      const handle = method.handle as Handle;
+      const call = (params: unknown, context: Call): unknown => {
+        const sent = namedParams(params);
+        return handle(readParams(method.params, sent), deps, context, sent);
+      };
       return [name, { scope: method.scope, call }];
     }),
   );
 }
+
+type Handle = (params: unknown, deps: ApiDependencies, call: Call, sent: unknown) => unknown;
 
 /** By name, or one object in an array. */
 function namedParams(params: unknown): unknown {

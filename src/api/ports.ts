@@ -1,3 +1,4 @@
+import type { Catalog } from '../catalog/catalog.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { InvariantError } from '../kernel/errors.ts';
 import type { FrontDoor } from '../frontdoor/front-door.ts';
@@ -57,12 +58,22 @@ export interface NodeControl {
   undrain(): void;
 }
 
+/** The controllers of this node, as they are shown and changed. */
+export type Controllers = Pick<
+  Catalog,
+  'list' | 'find' | 'resolve' | 'problem' | 'register' | 'update' | 'remove' | 'discover' | 'validate'
+>;
+
+/** What leads clients to containers: who is connected, and an end to it. */
+export type Door = Pick<FrontDoor, 'serve' | 'sessions' | 'closeSession'>;
+
 export interface ApiDependencies {
   readonly jobs: Jobs;
   readonly peers: PeersView;
   readonly node: NodeControl;
-  /** Leads clients to containers; without it the node serves its API alone. */
-  readonly frontDoor?: FrontDoor;
+  readonly controllers: Controllers;
+  /** Without it the node serves its API alone. */
+  readonly frontDoor?: Door;
   readonly logger: ApiLogger;
   readonly metrics: ApiMetrics;
   readonly clock: Clock;

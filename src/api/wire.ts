@@ -209,6 +209,110 @@ export interface NodeInfoView {
   running: number;
 }
 
+/** What makes a controller; what is left out has the default that the field reference names. */
+export interface ControllerDraftParams {
+  id: string;
+  name?: string;
+  version: string;
+  image: string;
+  description?: string;
+  library_path?: string;
+  proc_name?: string;
+  ports?: { internal?: number; external?: number };
+  env?: Record<string, string>;
+  resources?: { cpu?: number | string; memory?: number | string; pids?: number };
+  sharing?: 'exclusive' | 'shared';
+  max_connections?: number;
+  max_instances?: number;
+  start_timeout?: string | number;
+  idle_timeout?: string | number;
+  warm?: number;
+  probe?: { tcp: number };
+  allow_path?: boolean;
+}
+
+type ChangedFields = Partial<Omit<ControllerDraftParams, 'id'>>;
+/** `null` takes an optional field away. */
+export type ControllerChangesParams = { [Field in keyof ChangedFields]: ChangedFields[Field] | null };
+
+/** A controller of the catalog: durations in ms, memory in bytes; values of `env` are replaced by `***`. */
+export interface ControllerView {
+  id: string;
+  name: string;
+  version: string;
+  image: string;
+  description: string;
+  library_path: string;
+  proc_name: string;
+  ports: { internal: number; external: number };
+  env?: Record<string, string>;
+  resources?: { cpu?: number; memory?: number; pids?: number };
+  sharing: 'exclusive' | 'shared';
+  max_connections?: number;
+  max_instances?: number;
+  start_timeout?: number;
+  idle_timeout?: number;
+  warm: number;
+  probe: { tcp: number };
+  allow_path: boolean;
+  /** Connections are led to valid controllers only. */
+  is_valid: boolean;
+  /** What the last validation found, for people. */
+  validate_info?: string;
+  source: 'manual' | 'discovered';
+  /** The image it is pinned to. */
+  digest?: string;
+  /** What its library is, such as `ELF 64-bit amd64`. */
+  format?: string;
+  validated_at?: string;
+  created_at?: string;
+  updated_at?: string;
+}
+
+/** Why the database file does not count as it is; what it held before does. */
+export interface CatalogProblemView {
+  message: string;
+  line?: number;
+  column?: number;
+}
+
+/** What a look at the images changed. Controllers are named `id@version`. */
+export interface DiscoveryView {
+  at: string;
+  added: string[];
+  updated: string[];
+  unchanged: string[];
+  removed: string[];
+  skipped: { image: string; reason: string }[];
+}
+
+/** What a connection would be led to, or why it would be refused. */
+export interface ResolutionView {
+  resolved: boolean;
+  id?: string;
+  version?: string;
+  image?: string;
+  library_path?: string;
+  proc_name?: string;
+  /** The path named no controller, and the controller does not let it replace its own. */
+  path_ignored?: true;
+  reason?: string;
+  message?: string;
+}
+
+/** One client that is led to a container. */
+export interface SessionView {
+  session_id: string;
+  /** Address of the client. */
+  client: string;
+  /** `id@version`; left out where the client asked for a job. */
+  controller?: string;
+  job_id: string;
+  opened_at: string;
+  received_bytes: number;
+  sent_bytes: number;
+}
+
 /** Every method with its parameters (by name; `[params]` is taken too) and result. */
 export interface RpcMethods {
   'ContainerService.Create': { params: CreateParams; result: CreateResult };
@@ -274,6 +378,31 @@ export interface RpcMethods {
     /** Whether it was known at all. */
     result: { node_id: string; forgotten: boolean };
   };
+  /** In the order of the database file. */
+  'ControllerService.List': {
+    params: Record<string, never>;
+    result: { controllers: ControllerView[]; problem?: CatalogProblemView };
+  };
+  /** Without a version: the highest. */
+  'ControllerService.Get': { params: { id: string; version?: string }; result: ControllerView };
+  'ControllerService.Register': { params: ControllerDraftParams; result: ControllerView };
+  'ControllerService.Update': {
+    params: { id: string; version?: string; changes: ControllerChangesParams };
+    result: ControllerView;
+  };
+  'ControllerService.Remove': {
+    params: { id: string; version?: string };
+    result: { id: string; removed: true };
+  };
+  'ControllerService.Discover': { params: Record<string, never>; result: DiscoveryView };
+  'ControllerService.Validate': { params: { id: string; version?: string }; result: ControllerView };
+  'ControllerService.Resolve': {
+    params: { controller?: string; version?: string; path?: string; proc?: string };
+    result: ResolutionView;
+  };
+  /** The oldest first. */
+  'SessionService.List': { params: Record<string, never>; result: { sessions: SessionView[] } };
+  'SessionService.Close': { params: { session_id: string }; result: { session_id: string; closed: true } };
   'NodeService.Info': { params: Record<string, never>; result: NodeInfoView };
   'NodeService.Drain': { params: Record<string, never>; result: NodeInfoView };
   'NodeService.Undrain': { params: Record<string, never>; result: NodeInfoView };

@@ -23,6 +23,8 @@ export interface MethodDefinition<Name extends RpcMethodName, Schema extends z.Z
     params: z.output<Schema>,
     deps: ApiDependencies,
     call: Call,
+    /** The same as they were sent, once they are checked: for what is kept as somebody wrote it. */
+    sent: RpcMethods[Name]['params'],
   ) => RpcMethods[Name]['result'] | Promise<RpcMethods[Name]['result']>;
 }
 

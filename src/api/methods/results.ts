@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import type {
+  CatalogProblemView,
+  ControllerView,
   CreateResult,
+  DiscoveryView,
   HealthView,
   IdentityView,
   JobDetailView,
@@ -10,8 +13,11 @@ import type {
   NodeInfoView,
   PeerView,
   QueueStatsView,
+  ResolutionView,
+  SessionView,
   StatsView,
 } from '../wire.ts';
+import { HIDDEN } from '../../jobs/hidden.ts';
 import { jobStateField } from './fields.ts';
 
 /**
@@ -179,4 +185,84 @@ export const nodeInfoResult = (): z.ZodType<NodeInfoView> =>
     waiting: z.int(),
     working: z.int(),
     running: z.int(),
+  });
+
+export const controllerResult = (): z.ZodType<ControllerView> =>
+  z.strictObject({
+    id: z.string(),
+    name: z.string(),
+    version: z.string(),
+    image: z.string(),
+    description: z.string(),
+    library_path: z.string(),
+    proc_name: z.string(),
+    ports: z.strictObject({ internal: z.int(), external: z.int() }),
+    env: omittable(z.record(z.string(), z.literal(HIDDEN))),
+    resources: omittable(
+      z.strictObject({
+        cpu: omittable(z.number()),
+        memory: omittable(z.int()),
+        pids: omittable(z.int()),
+      }),
+    ),
+    sharing: z.enum(['exclusive', 'shared']),
+    max_connections: omittable(z.int()),
+    max_instances: omittable(z.int()),
+    start_timeout: omittable(z.int()),
+    idle_timeout: omittable(z.int()),
+    warm: z.int(),
+    probe: z.strictObject({ tcp: z.int() }),
+    allow_path: z.boolean(),
+    is_valid: z.boolean(),
+    validate_info: omittable(z.string()),
+    source: z.enum(['manual', 'discovered']),
+    digest: omittable(z.string()),
+    format: omittable(z.string()),
+    validated_at: omittable(time),
+    created_at: omittable(time),
+    updated_at: omittable(time),
+  });
+
+const catalogProblem: z.ZodType<CatalogProblemView> = z.strictObject({
+  message: z.string(),
+  line: omittable(z.int()),
+  column: omittable(z.int()),
+});
+
+export const controllerListResult = (): z.ZodType<{
+  controllers: ControllerView[];
+  problem?: CatalogProblemView;
+}> => z.strictObject({ controllers: z.array(controllerResult()), problem: omittable(catalogProblem) });
+
+export const discoveryResult = (): z.ZodType<DiscoveryView> => {
+  const names = z.array(z.string());
+  return z.strictObject({
+    at: time,
+    ...{ added: names, updated: names, unchanged: names, removed: names },
+    skipped: z.array(z.strictObject({ image: z.string(), reason: z.string() })),
+  });
+};
+
+export const resolutionResult = (): z.ZodType<ResolutionView> =>
+  z.strictObject({
+    resolved: z.boolean(),
+    id: omittable(z.string()),
+    version: omittable(z.string()),
+    image: omittable(z.string()),
+    library_path: omittable(z.string()),
+    proc_name: omittable(z.string()),
+    path_ignored: omittable(z.literal(true)),
+    reason: omittable(z.string()),
+    message: omittable(z.string()),
+  });
+
+export const sessionResult = (): z.ZodType<SessionView> =>
+  z.strictObject({
+    session_id: z.string(),
+    client: z.string(),
+    controller: omittable(z.string()),
+    job_id: z.string(),
+    opened_at: time,
+    received_bytes: z.int(),
+    sent_bytes: z.int(),
   });

@@ -4,10 +4,12 @@ import type { MethodDefinition } from './definition.ts';
 import { defineMethod } from './definition.ts';
 import { noParams } from './fields.ts';
 import * as containerService from './container-service.ts';
+import * as controllerService from './controller-service.ts';
 import * as jobService from './job-service.ts';
 import * as nodeService from './node-service.ts';
 import * as peerService from './peer-service.ts';
 import * as queueService from './queue-service.ts';
+import * as sessionService from './session-service.ts';
 import * as systemService from './system-service.ts';
 import { openRpcDocument } from '../open-rpc.ts';
 
@@ -36,6 +38,16 @@ export const METHODS = {
   'QueueService.Stats': queueService.stats,
   'QueueService.Pause': queueService.pause,
   'QueueService.Resume': queueService.resume,
+  'ControllerService.List': controllerService.list,
+  'ControllerService.Get': controllerService.get,
+  'ControllerService.Register': controllerService.register,
+  'ControllerService.Update': controllerService.update,
+  'ControllerService.Remove': controllerService.remove,
+  'ControllerService.Discover': controllerService.discover,
+  'ControllerService.Validate': controllerService.validate,
+  'ControllerService.Resolve': controllerService.resolve,
+  'SessionService.List': sessionService.list,
+  'SessionService.Close': sessionService.close,
   'PeerService.List': peerService.list,
   'PeerService.Ping': peerService.ping,
   'PeerService.Identity': peerService.identity,

@@ -102,6 +102,8 @@ describe('A1: who is served', () => {
       '/metrics',
       '/jobs',
       '/containers',
+      '/controllers',
+      '/ws',
       '/v1/events',
       '/v1/jobs/x/logs',
       '/nowhere',

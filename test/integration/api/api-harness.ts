@@ -3,19 +3,28 @@ import { request } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { AccessOptions } from '../../../src/api/access.ts';
 import type { TlsOptions } from '../../../src/api/http-listener.ts';
 import type { ApiLimits } from '../../../src/api/limits.ts';
-import type { ApiDependencies, ApiLogger, NodeControl, PeersView } from '../../../src/api/ports.ts';
+import type {
+  ApiDependencies,
+  ApiLogger,
+  Controllers,
+  Door,
+  NodeControl,
+  PeersView,
+} from '../../../src/api/ports.ts';
 import type { ApiServer } from '../../../src/api/server.ts';
 import { createApiServer } from '../../../src/api/server.ts';
 import type { HealthView } from '../../../src/api/wire.ts';
 import { NoPeers } from '../../../src/api/no-peers.ts';
-import type { FrontDoor } from '../../../src/frontdoor/front-door.ts';
 import type { Jobs } from '../../../src/jobs/jobs.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { InvariantError } from '../../../src/kernel/errors.ts';
+import { catalogOf } from '../../support/catalog.ts';
 import type { FakeJobsOptions } from '../../support/fake-jobs.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
 
@@ -39,7 +48,9 @@ export interface ApiOverrides {
   readonly tls?: TlsOptions;
   readonly peers?: PeersView;
   readonly node?: NodeControl;
-  readonly frontDoor?: FrontDoor;
+  /** Without, there are none. */
+  readonly controllers?: Controllers;
+  readonly frontDoor?: Door;
   readonly doorNetworks?: readonly string[];
 }
 
@@ -85,6 +96,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<RunningApi
   const deps: ApiDependencies = {
     jobs: overrides.facade?.(jobs) ?? jobs,
     peers: overrides.peers ?? new NoPeers(SELF),
+    controllers: overrides.controllers ?? catalogOf(join(tmpdir(), 'controllers-that-nobody-opens.json')),
     ...(overrides.frontDoor !== undefined && { frontDoor: overrides.frontDoor }),
     node: overrides.node ?? {
       info: () => ({ ...SELF, version: '1.2.3', uptime_ms: 1, draining: jobs.isDraining }),

@@ -529,6 +529,8 @@ describe('the other routes', () => {
       '/metrics',
       '/jobs',
       '/containers',
+      '/controllers',
+      '/ws',
       '/nowhere',
       '/jrpc',
       '/jobs?limit=x',

@@ -1,0 +1,140 @@
+import { z } from 'zod';
+import type { Controller, ControllerDraft } from '../../catalog/controller.ts';
+import { CONTROLLER_LIMITS, controllerDraftSchema } from '../../catalog/controller.ts';
+import { CatalogError } from '../../catalog/errors.ts';
+import { QUERY_LIMITS } from '../../catalog/selection.ts';
+import { controllerView, discoveryView, problemView, resolutionView } from '../controller-views.ts';
+import type { Controllers } from '../ports.ts';
+import type { ResolutionView } from '../wire.ts';
+import { defineMethod } from './definition.ts';
+import { noParams } from './fields.ts';
+import { controllerListResult, controllerResult, discoveryResult, resolutionResult } from './results.ts';
+
+const idField = z.string().min(1).max(CONTROLLER_LIMITS.idLength).describe('id of a controller');
+const versionField = z.string().max(CONTROLLER_LIMITS.versionLength);
+
+/** Which of the versions: may be left out where there is only one. */
+const oneOf = {
+  id: idField,
+  version: versionField.optional().describe('may be left out where the id has one version only'),
+};
+
+export const list = defineMethod<'ControllerService.List'>()({
+  summary:
+    'Every controller, in the order of the database file; `problem` says why that does not count as it is. Values of env are hidden.',
+  scope: 'read',
+  params: noParams,
+  result: controllerListResult,
+  errors: [],
+  handle: (_params, { controllers }) => ({
+    controllers: controllers.list().map(controllerView),
+    ...(controllers.problem !== undefined && { problem: problemView(controllers.problem) }),
+  }),
+});
+
+export const get = defineMethod<'ControllerService.Get'>()({
+  summary: 'One controller; values of env are hidden.',
+  scope: 'read',
+  params: z.strictObject({
+    id: idField,
+    version: versionField.optional().describe('left out: the highest'),
+  }),
+  result: controllerResult,
+  errors: ['not_found'],
+  handle: ({ id, version }, { controllers }) => controllerView(existing(id, version, controllers)),
+});
+
+export const register = defineMethod<'ControllerService.Register'>()({
+  summary: 'Adds a controller, validated where that is asked for in the settings.',
+  scope: 'full',
+  params: controllerDraftSchema,
+  result: controllerResult,
+  errors: ['invalid_state'],
+  // As it was sent: people read the database file, and know their units again.
+  handle: async (_params, { controllers }, _call, sent) =>
+    controllerView(await controllers.register(sent as ControllerDraft)),
+});
+
+/** Every field but the id; a default is for new entries, and changes nothing here. */
+const changesField = z
+  .strictObject(
+    Object.fromEntries(
+      Object.entries(controllerDraftSchema.shape)
+        .filter(([name]) => name !== 'id')
+        .map(([name, field]: [string, z.ZodType]) => [name, field.nullable().optional()]),
+    ),
+  )
+  .describe('new values of fields; null takes an optional one away');
+
+export const update = defineMethod<'ControllerService.Update'>()({
+  summary: 'Changes fields of a controller; those that are not named stay as they are.',
+  scope: 'full',
+  params: z.strictObject({ ...oneOf, changes: changesField }),
+  result: controllerResult,
+  errors: ['not_found', 'invalid_state'],
+  handle: async ({ id, version }, { controllers }, _call, { changes }) =>
+    controllerView(await controllers.update(id, version, changes)),
+});
+
+export const remove = defineMethod<'ControllerService.Remove'>()({
+  summary: 'Takes a controller out of the catalog. Connections that it has go on.',
+  scope: 'full',
+  params: z.strictObject(oneOf),
+  result: () => z.strictObject({ id: z.string(), removed: z.literal(true) }),
+  errors: ['not_found', 'invalid_state'],
+  handle: async ({ id, version }, { controllers }) => {
+    await controllers.remove(id, version);
+    return { id, removed: true as const };
+  },
+});
+
+export const discover = defineMethod<'ControllerService.Discover'>()({
+  summary: 'Looks through the images for controllers now, and says what that changed.',
+  scope: 'full',
+  params: noParams,
+  result: discoveryResult,
+  errors: ['invalid_state'],
+  handle: async (_params, { controllers }, { signal }) => discoveryView(await controllers.discover(signal)),
+});
+
+export const validate = defineMethod<'ControllerService.Validate'>()({
+  summary: 'Looks into the image of a controller anew, and answers with the controller as it is then.',
+  scope: 'full',
+  params: z.strictObject(oneOf),
+  result: controllerResult,
+  errors: ['not_found', 'invalid_state', 'image_error'],
+  handle: async ({ id, version }, { controllers }, { signal }) =>
+    controllerView(await controllers.validate(id, version, signal)),
+});
+
+export const resolve = defineMethod<'ControllerService.Resolve'>()({
+  summary: 'Which controller, library and procedure a connection with this query would get, or why none.',
+  scope: 'read',
+  params: z.strictObject({
+    controller: z.string().max(QUERY_LIMITS.controller).optional(),
+    version: z.string().max(QUERY_LIMITS.version).optional(),
+    path: z.string().max(QUERY_LIMITS.path).optional(),
+    proc: z.string().max(QUERY_LIMITS.proc).optional(),
+  }),
+  result: resolutionResult,
+  errors: [],
+  handle: (query, { controllers }): ResolutionView => {
+    try {
+      return resolutionView(controllers.resolve(query));
+    } catch (error) {
+      // Why there is none was the question.
+      if (error instanceof CatalogError)
+        return { resolved: false, reason: error.code, message: error.message };
+      throw error;
+    }
+  },
+});
+
+function existing(id: string, version: string | undefined, controllers: Controllers): Controller {
+  const found = controllers.find(id, version);
+  if (found !== undefined) return found;
+  if (version === undefined || controllers.find(id) === undefined)
+    throw new CatalogError('controller_not_found', `Controller not found: ${id}`, { details: { id } });
+  const message = `Controller version not found: ${version}`;
+  throw new CatalogError('version_not_found', message, { details: { id, version } });
+}
