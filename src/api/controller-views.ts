@@ -1,11 +1,13 @@
-import type { CatalogProblem } from '../catalog/catalog.ts';
+import type { CatalogProblem } from '../catalog/database/catalog-file.ts';
 import type { Controller } from '../catalog/controller.ts';
-import type { DiscoveryReport } from '../catalog/discovery-report.ts';
+import type { DiscoveryReport } from '../catalog/discovery/report.ts';
 import type { Resolution } from '../catalog/selection.ts';
 import type { SessionView as Session } from '../frontdoor/sessions.ts';
 import { hiddenEnv } from '../jobs/hidden.ts';
+import type { Controllers } from './ports.ts';
 import type {
   CatalogProblemView,
+  ControllerListView,
   ControllerView,
   DiscoveryView,
   ResolutionView,
@@ -66,7 +68,17 @@ function foundOf(
   };
 }
 
-export function problemView({ message, line, column }: CatalogProblem): CatalogProblemView {
+/** All of them, and what is wrong with the file they stand in. */
+export function controllerListView(controllers: Controllers): ControllerListView {
+  const { problem, warnings } = controllers;
+  return {
+    controllers: controllers.list().map(controllerView),
+    ...(problem !== undefined && { problem: problemView(problem) }),
+    ...(warnings.length > 0 && { warnings: [...warnings] }),
+  };
+}
+
+function problemView({ message, line, column }: CatalogProblem): CatalogProblemView {
   return { message, ...(line !== undefined && { line }), ...(column !== undefined && { column }) };
 }
 

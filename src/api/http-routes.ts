@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { DOOR_PATH } from '../frontdoor/front-door.ts';
+import { DOOR_PATH } from '../frontdoor/local-opener.ts';
 import {
   eventsQuery,
   jobsQuery,
@@ -10,7 +10,7 @@ import {
   readyQuery,
 } from './query.ts';
 import { readEventId, sendEvents, STREAM_ENDS } from './event-stream.ts';
-import { problemView, controllerView } from './controller-views.ts';
+import { controllerListView } from './controller-views.ts';
 import type { Exchange } from './exchange.ts';
 import { containerLines, controllerLines } from './lines.ts';
 import type { ApiLimits } from './limits.ts';
@@ -126,12 +126,9 @@ const controllers: HttpRoute = {
     'as it is. With `Accept: text/plain` one line for each.',
   query: noQuery,
   handle: ({ exchange, deps }) => {
-    const { problem } = deps.controllers;
-    const entries = deps.controllers.list();
     if (asksForText(exchange.head))
-      return sendText(exchange.response, 200, TEXT_TYPE, controllerLines(entries));
-    const told = problem === undefined ? {} : { problem: problemView(problem) };
-    sendJson(exchange.response, 200, { controllers: entries.map(controllerView), ...told });
+      return sendText(exchange.response, 200, TEXT_TYPE, controllerLines(deps.controllers.list()));
+    sendJson(exchange.response, 200, controllerListView(deps.controllers));
   },
 };
 

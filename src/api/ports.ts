@@ -61,7 +61,16 @@ export interface NodeControl {
 /** The controllers of this node, as they are shown and changed. */
 export type Controllers = Pick<
   Catalog,
-  'list' | 'find' | 'resolve' | 'problem' | 'register' | 'update' | 'remove' | 'discover' | 'validate'
+  | 'list'
+  | 'find'
+  | 'resolve'
+  | 'problem'
+  | 'warnings'
+  | 'register'
+  | 'update'
+  | 'remove'
+  | 'discover'
+  | 'validate'
 >;
 
 /** What leads clients to containers: who is connected, and an end to it. */

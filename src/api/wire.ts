@@ -276,6 +276,14 @@ export interface CatalogProblemView {
   column?: number;
 }
 
+export interface ControllerListView {
+  /** In the order of the database file. */
+  controllers: ControllerView[];
+  problem?: CatalogProblemView;
+  /** What stands in the file and does not count, for people. */
+  warnings?: string[];
+}
+
 /** What a look at the images changed. Controllers are named `id@version`. */
 export interface DiscoveryView {
   at: string;
@@ -378,11 +386,7 @@ export interface RpcMethods {
     /** Whether it was known at all. */
     result: { node_id: string; forgotten: boolean };
   };
-  /** In the order of the database file. */
-  'ControllerService.List': {
-    params: Record<string, never>;
-    result: { controllers: ControllerView[]; problem?: CatalogProblemView };
-  };
+  'ControllerService.List': { params: Record<string, never>; result: ControllerListView };
   /** Without a version: the highest. */
   'ControllerService.Get': { params: { id: string; version?: string }; result: ControllerView };
   'ControllerService.Register': { params: ControllerDraftParams; result: ControllerView };

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Catalog, type CatalogOptions } from '../../src/catalog/catalog.ts';
+import { Catalog } from '../../src/catalog/catalog.ts';
+import type { CatalogOptions } from '../../src/catalog/options.ts';
 import type { ControllerRecord } from '../../src/catalog/controller.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { SILENT_LOGGER } from '../../src/telemetry/logger.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { Controller, ControllerDraft } from '../../catalog/controller.ts';
+import type { Controller } from '../../catalog/controller.ts';
 import { CONTROLLER_LIMITS, controllerDraftSchema } from '../../catalog/controller.ts';
 import { CatalogError } from '../../catalog/errors.ts';
 import { QUERY_LIMITS } from '../../catalog/selection.ts';
-import { controllerView, discoveryView, problemView, resolutionView } from '../controller-views.ts';
+import { controllerListView, controllerView, discoveryView, resolutionView } from '../controller-views.ts';
 import type { Controllers } from '../ports.ts';
 import type { ResolutionView } from '../wire.ts';
 import { defineMethod } from './definition.ts';
@@ -13,46 +13,42 @@ import { controllerListResult, controllerResult, discoveryResult, resolutionResu
 const idField = z.string().min(1).max(CONTROLLER_LIMITS.idLength).describe('id of a controller');
 const versionField = z.string().max(CONTROLLER_LIMITS.versionLength);
 
-/** Which of the versions: may be left out where there is only one. */
 const oneOf = {
   id: idField,
   version: versionField.optional().describe('may be left out where the id has one version only'),
 };
 
+const highest = { id: idField, version: versionField.optional().describe('left out: the highest') };
+
 export const list = defineMethod<'ControllerService.List'>()({
   summary:
-    'Every controller, in the order of the database file; `problem` says why that does not count as it is. Values of env are hidden.',
+    'Every controller, in the order of the database file; `problem` says why that does not count as it is, `warnings` what in ' +
+    'it does not. Values of env are hidden.',
   scope: 'read',
   params: noParams,
   result: controllerListResult,
   errors: [],
-  handle: (_params, { controllers }) => ({
-    controllers: controllers.list().map(controllerView),
-    ...(controllers.problem !== undefined && { problem: problemView(controllers.problem) }),
-  }),
+  handle: (_params, { controllers }) => controllerListView(controllers),
 });
 
 export const get = defineMethod<'ControllerService.Get'>()({
   summary: 'One controller; values of env are hidden.',
   scope: 'read',
-  params: z.strictObject({
-    id: idField,
-    version: versionField.optional().describe('left out: the highest'),
-  }),
+  params: z.strictObject(highest),
   result: controllerResult,
   errors: ['not_found'],
   handle: ({ id, version }, { controllers }) => controllerView(existing(id, version, controllers)),
 });
 
 export const register = defineMethod<'ControllerService.Register'>()({
-  summary: 'Adds a controller, validated where that is asked for in the settings.',
+  summary: 'Adds a controller; it is validated at once where its image is on this host.',
   scope: 'full',
   params: controllerDraftSchema,
   result: controllerResult,
   errors: ['invalid_state'],
   // As it was sent: people read the database file, and know their units again.
-  handle: async (_params, { controllers }, _call, sent) =>
-    controllerView(await controllers.register(sent as ControllerDraft)),
+  handle: async (_params, { controllers }, { signal }, sent) =>
+    controllerView(await controllers.register(sent, signal)),
 });
 
 /** Every field but the id; a default is for new entries, and changes nothing here. */
@@ -72,12 +68,14 @@ export const update = defineMethod<'ControllerService.Update'>()({
   params: z.strictObject({ ...oneOf, changes: changesField }),
   result: controllerResult,
   errors: ['not_found', 'invalid_state'],
-  handle: async ({ id, version }, { controllers }, _call, { changes }) =>
-    controllerView(await controllers.update(id, version, changes)),
+  handle: async ({ id, version }, { controllers }, { signal }, { changes }) =>
+    controllerView(await controllers.update(id, version, changes, signal)),
 });
 
 export const remove = defineMethod<'ControllerService.Remove'>()({
-  summary: 'Takes a controller out of the catalog. Connections that it has go on.',
+  summary:
+    'Takes a controller out of the catalog; connections that it has go on. One that was discovered comes back with the next look ' +
+    'at the images, as long as its image is there.',
   scope: 'full',
   params: z.strictObject(oneOf),
   result: () => z.strictObject({ id: z.string(), removed: z.literal(true) }),
@@ -100,9 +98,9 @@ export const discover = defineMethod<'ControllerService.Discover'>()({
 export const validate = defineMethod<'ControllerService.Validate'>()({
   summary: 'Looks into the image of a controller anew, and answers with the controller as it is then.',
   scope: 'full',
-  params: z.strictObject(oneOf),
+  params: z.strictObject(highest),
   result: controllerResult,
-  errors: ['not_found', 'invalid_state', 'image_error'],
+  errors: ['not_found', 'image_error'],
   handle: async ({ id, version }, { controllers }, { signal }) =>
     controllerView(await controllers.validate(id, version, signal)),
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type {
   CatalogProblemView,
+  ControllerListView,
   ControllerView,
   CreateResult,
   DiscoveryView,
@@ -229,10 +230,12 @@ const catalogProblem: z.ZodType<CatalogProblemView> = z.strictObject({
   column: omittable(z.int()),
 });
 
-export const controllerListResult = (): z.ZodType<{
-  controllers: ControllerView[];
-  problem?: CatalogProblemView;
-}> => z.strictObject({ controllers: z.array(controllerResult()), problem: omittable(catalogProblem) });
+export const controllerListResult = (): z.ZodType<ControllerListView> =>
+  z.strictObject({
+    controllers: z.array(controllerResult()),
+    problem: omittable(catalogProblem),
+    warnings: omittable(z.array(z.string())),
+  });
 
 export const discoveryResult = (): z.ZodType<DiscoveryView> => {
   const names = z.array(z.string());

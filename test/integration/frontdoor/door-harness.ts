@@ -83,7 +83,7 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
       ...deps,
     },
   );
-  const api = await startApi({ ...overrides.api, frontDoor: door });
+  const api = await startApi({ facade: () => jobs.jobs, ...overrides.api, frontDoor: door });
   onTestFinished(async () => {
     door[Symbol.dispose]();
     await pool[Symbol.asyncDispose]();
