@@ -10,13 +10,16 @@ export const JOB_ARGUMENT = 'id of a job, or a beginning of it that no other has
 /** An id begins with the time it was made at; that part alone tells most jobs apart. */
 export const MIN_SHORT_ID_LENGTH = 13;
 
-/** The shortest beginning of each id, of 13 characters at least, that no other of them has. */
-export function shortIds(ids: readonly string[]): ReadonlyMap<string, string> {
+/** The shortest beginning of each id, of so many characters at least, that no other of them has. */
+export function shortIds(
+  ids: readonly string[],
+  minLength = MIN_SHORT_ID_LENGTH,
+): ReadonlyMap<string, string> {
   const sorted = [...new Set(ids)].sort();
   return new Map(
     sorted.map((id, index) => {
       const needed = 1 + Math.max(sharedLength(id, sorted[index - 1]), sharedLength(id, sorted[index + 1]));
-      return [id, id.slice(0, Math.max(MIN_SHORT_ID_LENGTH, needed)).replace(/-$/, '')];
+      return [id, id.slice(0, Math.max(minLength, needed)).replace(/-$/, '')];
     }),
   );
 }

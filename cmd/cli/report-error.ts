@@ -8,6 +8,11 @@ import { printable, printableJson } from './screen/printable.ts';
 /** What to do about each failure, where the message does not say it already. */
 const NEXT_STEPS: Readonly<Record<string, string>> = {
   not_found: `see the jobs there are: ${PROGRAM} ps --all`,
+  controller_not_found: `see the controllers there are: ${PROGRAM} controllers`,
+  version_not_found: `see the versions there are: ${PROGRAM} controllers`,
+  session_not_found: `see the connections there are: ${PROGRAM} connections`,
+  ambiguous: 'name one with --version',
+  catalog_unwritable: 'give the node write access to the directory of its catalog.file',
   unauthenticated: 'give a token with --token-file FILE or in CONTAINER_MANAGER_TOKEN',
   forbidden: 'use a token of full scope',
   policy_denied: `see what is allowed: ${PROGRAM} config print`,

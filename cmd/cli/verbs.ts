@@ -1,6 +1,7 @@
 import type { Verb } from './cli.ts';
 
 const JOBS = 'Jobs:';
+const CONTROLLERS = 'Controllers:';
 const NODE = 'The node:';
 const CLUSTER = 'The cluster:';
 
@@ -71,6 +72,18 @@ export const VERBS: readonly Verb[] = [
     group: JOBS,
     summary: 'show what the containers use, live',
     load: async () => (await import('./verbs/stats.ts')).defineStats,
+  },
+  {
+    name: 'controllers',
+    group: CONTROLLERS,
+    summary: 'list, add, discover or validate what connections are led to',
+    load: async () => (await import('./verbs/controllers.ts')).defineControllers,
+  },
+  {
+    name: 'connections',
+    group: CONTROLLERS,
+    summary: 'list the clients that are connected, or end a connection',
+    load: async () => (await import('./verbs/connections.ts')).defineConnections,
   },
   {
     name: 'peers',

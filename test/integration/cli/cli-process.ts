@@ -15,6 +15,8 @@ export interface CliOptions {
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: string;
+  /** What is piped in; without, nothing can be read. */
+  readonly input?: string;
 }
 
 /** A client command as a child process, with an environment of its own. */
@@ -24,7 +26,7 @@ export class CliProcess implements AsyncDisposable {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], { port, env = {}, program = PROGRAM }: CliOptions = {}) {
+  constructor(args: readonly string[], { port, env = {}, program = PROGRAM, input }: CliOptions = {}) {
     this.#child = spawn(process.execPath, [program, ...args], {
       env: {
         PATH: process.env['PATH'],
@@ -34,8 +36,9 @@ export class CliProcess implements AsyncDisposable {
         ...(port !== undefined && { CONTAINER_MANAGER_ADDRESS: `127.0.0.1:${port}` }),
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
+    this.#child.stdin?.end(input);
     this.#child.stdout?.on('data', (chunk: Buffer) => (this.#stdout += chunk.toString()));
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
     this.result = once(this.#child, 'close').then(([code]) => ({

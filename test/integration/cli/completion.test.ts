@@ -56,6 +56,15 @@ describe('completion in bash', () => {
       ['show', 'pause', 'resume'],
     ],
     [
+      ['controllers', ''],
+      ['ls', 'show', 'discover', 'validate', 'add', 'rm'],
+    ],
+    [['controllers', 'rm', '--ver'], ['--version']],
+    [
+      ['connections', ''],
+      ['ls', 'close'],
+    ],
+    [
       ['completion', ''],
       ['bash', 'zsh', 'fish'],
     ],

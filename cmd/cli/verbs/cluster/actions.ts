@@ -3,11 +3,10 @@ import { clusterKeyOf, clusterKeyText, newClusterKey } from '../../../../src/pee
 import { readAddressFile } from '../../../../src/peers/address-file.ts';
 import { encodeJoinToken, JoinTokenError } from '../../../../src/peers/join-token.ts';
 import { replaceSecretFile } from '../../../../src/peers/secret-file.ts';
-import { ExitRequest, UsageError } from '../../cli-error.ts';
+import { UsageError } from '../../cli-error.ts';
 import { PROGRAM, type Cli } from '../../cli.ts';
 import type { OutputFormat } from '../../client-options.ts';
-import { confirm } from '../../confirm.ts';
-import { EXIT_CODES } from '../../exit-codes.ts';
+import { confirmed } from '../../confirm.ts';
 import { printValue } from '../../output.ts';
 import { renderFields } from '../../screen/table.ts';
 import { readLocalNode, reading, type LocalNodeOptions } from './local-node.ts';
@@ -66,12 +65,14 @@ export async function printId(options: ClusterOptions, cli: Cli, format: OutputF
 
 /** Gives the cluster another key, as when a node that had the old one is to be a member no longer. */
 export async function rotateKey(options: ClusterOptions, cli: Cli): Promise<void> {
-  const { out, err } = cli.terminal;
+  const { out } = cli.terminal;
   const { keyFile, cluster } = readLocalNode(options, cli);
-  if (options.yes !== true && !(await isConfirmed(`Replace the key of cluster ${cluster.clusterId}?`, cli))) {
-    await err.write('Nothing was changed.\n');
-    throw new ExitRequest(EXIT_CODES.failed);
-  }
+  if (options.yes !== true)
+    await confirmed(
+      `Replace the key of cluster ${cluster.clusterId}?`,
+      'rotate-key cuts this node off from all that have the old key',
+      cli,
+    );
   const key = newClusterKey();
   const kept = reading(keyFile, () => replaceSecretFile(keyFile, clusterKeyText(key)));
   await out.write(`The cluster's key is a new one; its id is ${clusterKeyOf(key).clusterId} now.
@@ -82,13 +83,4 @@ Nodes with the old key and nodes with the new one do not see each other; jobs go
 2. Print a token of the new key: ${PROGRAM} cluster token
 3. Restart each other node with that token, in CONTAINER_MANAGER_JOIN, as --join, or as join in its file.
 `);
-}
-
-async function isConfirmed(question: string, { terminal: { err } }: Cli): Promise<boolean> {
-  if (process.stdin.isTTY && err.isTty)
-    return confirm(question, { input: process.stdin, output: process.stderr });
-  throw new UsageError(
-    'rotate-key cuts this node off from all that have the old key',
-    'add --yes if that is meant',
-  );
 }

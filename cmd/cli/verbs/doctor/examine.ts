@@ -3,6 +3,7 @@ import { messageOf } from '../../../../src/kernel/errors.ts';
 import type { Cli } from '../../cli.ts';
 import type { ClientOptions } from '../../client-options.ts';
 import { checkAccess } from './check-access.ts';
+import { checkCatalog } from './check-catalog.ts';
 import { checkClock } from './check-clock.ts';
 import { checkDataDir } from './check-data-dir.ts';
 import { checkEngine } from './check-engine.ts';
@@ -32,5 +33,6 @@ export async function* examine(
   yield checkClock(cli.nowMs());
   yield await checkPort(config, options, cli);
   yield await checkPeers(config, options, cli);
+  yield* checkCatalog(options, cli);
   yield* checkAccess(config, options, cli);
 }
