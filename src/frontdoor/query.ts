@@ -7,7 +7,14 @@ export interface DoorQuery {
   readonly job?: string;
 }
 
-const NAMES: ReadonlySet<string> = new Set<keyof DoorQuery>(['controller', 'version', 'path', 'proc', 'job']);
+/** Every name that is looked at. */
+export const QUERY_NAMES: ReadonlySet<string> = new Set<keyof DoorQuery>([
+  'controller',
+  'version',
+  'path',
+  'proc',
+  'job',
+]);
 
 /** Longest value, characters. */
 const MAX_VALUE_LENGTH = 1_024;
@@ -21,7 +28,7 @@ export function readQuery(query: string): DoorQuery {
   const found = new Map<string, string>();
   for (const pair of query.split('&')) {
     const [name = '', value = ''] = pair.split(/=(.*)/s).map(unescape);
-    if (!NAMES.has(name) || found.has(name) || value === '') continue;
+    if (!QUERY_NAMES.has(name) || found.has(name) || value === '') continue;
     if (value.length > MAX_VALUE_LENGTH)
       throw new QueryError(`${name} is longer than ${MAX_VALUE_LENGTH} characters`);
     if (hasControlCharacter(value)) throw new QueryError(`${name} holds a control character`);
