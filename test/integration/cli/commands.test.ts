@@ -314,6 +314,16 @@ describe('help and version', () => {
 });
 
 describe('config', () => {
+  it('check notes which keys of discon-manager mean nothing any more', async () => {
+    const file = join(directory, 'former.yaml');
+    writeFileSync(file, 'server: { port: 81 }\nhealth: { interval: 30 }');
+    expect(await cli(['config', 'check', '--config', file])).toEqual({
+      code: 0,
+      stdout: 'The configuration is right.\n',
+      stderr: expect.stringMatching(/^note: health\.interval means nothing any more: .*\n$/) as string,
+    });
+  });
+
   it('prints what is in force and where it comes from, checks, and explains', async () => {
     const file = join(directory, 'config.yaml');
     writeFileSync(file, 'queue_size: 7\n');

@@ -31,6 +31,7 @@ const BROKEN: ControllerRecord = {
 
 interface Surroundings {
   readonly controllers: TestCatalog;
+  readonly port: number;
   readonly run: (args: readonly string[], options?: CliOptions) => Promise<CliResult>;
 }
 
@@ -39,7 +40,7 @@ async function nodeOf(...records: ControllerRecord[]): Promise<Surroundings> {
   const controllers = await TestCatalog.start(records);
   onTestFinished(() => controllers[Symbol.asyncDispose]());
   const { port } = await startApi({ controllers: controllers.catalog });
-  return { controllers, run: (args, options) => cli(['controllers', ...args], { port, ...options }) };
+  return { controllers, port, run: (args, options) => cli(['controllers', ...args], { port, ...options }) };
 }
 
 function file(content: unknown): string {
@@ -213,6 +214,30 @@ describe('controllers rm', () => {
     });
     expect((await run(['rm', 'rosco', '--version', '2.8.0', '-y'])).stdout).toBe('rosco@2.8.0  removed\n');
     expect(controllers.catalog.list().map(({ version }) => version)).toEqual(['2.9.4']);
+  });
+});
+
+describe('doctor', () => {
+  const findingOf = async ({ port }: { readonly port: number }): Promise<unknown> => {
+    const env = { CONTAINER_MANAGER_DATA_DIR: directory };
+    const { stdout } = await cli(['doctor', '--output', 'json'], { port, env });
+    return (JSON.parse(stdout) as { name: string }[]).find(({ name }) => name === 'controllers');
+  };
+
+  it('says how the controllers of a node stand', async () => {
+    expect(await findingOf(await nodeOf(ROSCO, OLDER))).toMatchObject({
+      ...{ verdict: 'ok', text: '2, all of them valid' },
+    });
+    expect(await findingOf(await nodeOf(ROSCO, BROKEN))).toMatchObject({
+      ...{ verdict: 'warn', text: '1 of 2 not valid: no connection is led to them' },
+    });
+    const { controllers, port } = await nodeOf(ROSCO);
+    writeFileSync(controllers.file, '{"controllers": [{]}');
+    await expect(controllers.catalog.remove('rosco')).rejects.toThrow('mend it');
+    expect(await findingOf({ port })).toMatchObject({
+      ...{ verdict: 'warn', text: expect.stringContaining('line 1') as string },
+    });
+    expect(await findingOf({ port: 1 })).toBeUndefined();
   });
 });
 
