@@ -63,13 +63,19 @@ const REPLIES: Readonly<
   catalog_broken: ['invalid_state', 409],
   catalog_full: ['invalid_state', 409],
   catalog_unwritable: ['internal_error', 503],
-  discovery_failed: ['internal_error', 503],
   closed: ['draining', 503],
   session_not_found: ['not_found', 404],
 };
 
 /** The same code under another name, where the wire has one word for both. */
 const REASON_ALIASES: Readonly<Record<string, string>> = { invalid_spec: 'invalid_params' };
+
+/** The closer reasons that one code of JSON-RPC stands for, besides its own name. */
+export function closerReasons(reason: RpcReason): readonly string[] {
+  const codes = Object.entries(REPLIES).filter(([, [rpcReason]]) => rpcReason === reason);
+  const shown = codes.map(([code]) => REASON_ALIASES[code] ?? code);
+  return [...new Set(shown)].filter((code) => code !== reason);
+}
 
 /** An error as a client sees it, before it is put into JSON-RPC or HTTP. */
 export interface ErrorReply {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { DOOR_PATH } from '../frontdoor/local-opener.ts';
 import {
+  doorQuery,
   eventsQuery,
   jobsQuery,
   logsQuery,
@@ -140,7 +141,7 @@ const door: HttpRoute = {
   path: DOOR_PATH,
   summary:
     'The front door: leads a WebSocket to the container of a controller. A request that is no WebSocket is answered with 426.',
-  query: noQuery,
+  query: doorQuery,
   handle: ({ exchange }) => {
     const problem = { status: 426, title: 'Upgrade Required', reason: 'upgrade_required' };
     sendProblem(exchange.response, { ...problem, detail: HOW_TO_CONNECT }, [

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { QUERY_NAMES } from '../frontdoor/query.ts';
 import { jobStateField, nodeIdField } from './methods/fields.ts';
 import { DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT } from './methods/job-service.ts';
 import { invalidParams, readParams } from './params.ts';
@@ -19,6 +20,11 @@ const wholeNumber = (min: number, max: number) =>
 export const noQuery = z.strictObject({});
 
 export const readyQuery = z.strictObject({ verbose: flag });
+
+/** For the reference alone: the front door reads its query itself. */
+export const doorQuery = z.strictObject(
+  Object.fromEntries([...QUERY_NAMES].map((name) => [name, z.string().optional()])),
+);
 
 const list = {
   limit: wholeNumber(1, MAX_LIST_LIMIT).default(DEFAULT_LIST_LIMIT),

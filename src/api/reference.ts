@@ -1,8 +1,10 @@
+import { closerReasons } from './errors.ts';
 import { HTTP_ROUTES } from './http-routes.ts';
 import { METHODS } from './methods/table.ts';
 import type { JsonSchema } from './open-rpc.ts';
 import { paramsSchema, resultSchema } from './open-rpc.ts';
 import { RPC_PATH } from './rpc-route.ts';
+import type { RpcReason } from './wire.ts';
 import { RPC_ERROR_CODES } from './wire.ts';
 
 const INTRODUCTION = `# API reference
@@ -66,12 +68,15 @@ function typeText(schema: JsonSchema): string {
 }
 
 function errorsText(): string {
-  const rows = Object.entries(RPC_ERROR_CODES).map(([reason, number]) => `| ${number} | ${code(reason)} |`);
+  const rows = (Object.keys(RPC_ERROR_CODES) as RpcReason[]).map((reason) => {
+    const closer = closerReasons(reason).map(code).join(', ');
+    return `| ${RPC_ERROR_CODES[reason]} | ${code(reason)} | ${closer} |`;
+  });
   return [
     '## Errors',
-    'Every error has `data` with `reason` (the name below, or a closer one such as `image_not_found`), `retryable`, ' +
+    'Every error has `data` with `reason` (the name below, or a closer one), `retryable`, ' +
       '`retry_after_ms` where it is known, and `details`.',
-    ['| code | reason |', '|---|---|', ...rows].join('\n'),
+    ['| code | reason | closer |', '|---|---|---|', ...rows].join('\n'),
   ].join('\n\n');
 }
 

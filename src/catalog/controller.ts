@@ -92,7 +92,7 @@ const settled = {
     .max(CONTROLLER_LIMITS.maxConnections)
     .optional()
     .describe('connections that one shared instance takes'),
-  max_instances: z.int().min(1).max(CONTROLLER_LIMITS.maxInstances).optional(),
+  max_instances: z.int().min(1).max(CONTROLLER_LIMITS.maxInstances).optional().describe('instances at once'),
   start_timeout: duration.optional().describe('how long an instance may take until it is ready'),
   idle_timeout: duration.optional().describe('how long an unused instance stays up'),
   warm: z.int().min(0).max(CONTROLLER_LIMITS.maxWarm).default(0).describe('instances kept ready unasked'),

@@ -33,10 +33,10 @@ const inUnits = (unit: string, unitMs: number): FormerValue => {
   };
 };
 
-/** Nothing, what one has to know, everything. */
+/** From nothing that need not be known to everything. */
 const LEVELS = ['warn', 'info', 'debug'] as const;
 const level: FormerValue = {
-  allowed: '0, 1 or 2',
+  allowed: `0 (${LEVELS[0]}), 1 (${LEVELS[1]}) or 2 (${LEVELS[2]})`,
   toPresent(input) {
     const value = integer({ max: LEVELS.length - 1 }).read(input);
     return value === undefined ? undefined : LEVELS[value];

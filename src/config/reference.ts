@@ -107,8 +107,8 @@ export const FORMER_KEYS_TITLE = 'Keys of discon-manager';
 /** What becomes of a file that was written for the manager before this one. */
 function formerKeys(): string {
   const rows = FORMER_KEY_NAMES.map((name) => `| \`${name}\` | ${meaningOf(name)} |`);
-  const introduction = `A file that was written for discon-manager is taken as it is. Its keys are other names of settings; those that mean nothing
-any more are noted in the log at the start. Under both names a setting must say the same.`;
+  const introduction = `A file that was written for discon-manager is taken as it is, but for its password. Its keys are other names of settings;
+those that mean nothing any more are noted in the log at the start. Under both names a setting must say the same.`;
   return `## ${FORMER_KEYS_TITLE}\n\n${introduction}\n\n| key | meaning |\n|---|---|\n${rows.join('\n')}\n`;
 }
 

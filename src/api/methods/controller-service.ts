@@ -109,10 +109,14 @@ export const resolve = defineMethod<'ControllerService.Resolve'>()({
   summary: 'Which controller, library and procedure a connection with this query would get, or why none.',
   scope: 'read',
   params: z.strictObject({
-    controller: z.string().max(QUERY_LIMITS.controller).optional(),
-    version: z.string().max(QUERY_LIMITS.version).optional(),
-    path: z.string().max(QUERY_LIMITS.path).optional(),
-    proc: z.string().max(QUERY_LIMITS.proc).optional(),
+    controller: z.string().max(QUERY_LIMITS.controller).optional().describe('id of a controller'),
+    version: z.string().max(QUERY_LIMITS.version).optional().describe('a version, or a range such as 2.9'),
+    path: z
+      .string()
+      .max(QUERY_LIMITS.path)
+      .optional()
+      .describe('names a controller, or a library where the controller lets it'),
+    proc: z.string().max(QUERY_LIMITS.proc).optional().describe("in place of the controller's own procedure"),
   }),
   result: resolutionResult,
   errors: [],

@@ -22,7 +22,6 @@ const REPLIES: Readonly<Record<CatalogErrorCode, readonly [RpcReason, status: nu
   invalid_entry: ['invalid_params', 400],
   ambiguous: ['invalid_params', 400],
   catalog_unwritable: ['internal_error', 503],
-  discovery_failed: ['internal_error', 503],
   closed: ['draining', 503],
 };
 

@@ -152,7 +152,7 @@ describe('line 15 of the facts: limits', () => {
   });
 
   test.each([
-    ['server: { debug_level: 3 }', '(server.debug_level): must be 0, 1 or 2'],
+    ['server: { debug_level: 3 }', '(server.debug_level): must be 0 (warn), 1 (info) or 2 (debug)'],
     ['controller_discovery: { interval_minutes: 0 }', 'must be a whole number of minutes from 1 to'],
     ['controller_discovery: { mode: sometimes }', '(controller_discovery.mode): must be one of'],
     ['controller_discovery: { validation: { enabled: perhaps } }', 'must be `true` or `false`'],
