@@ -3,6 +3,7 @@ import type { Controller } from '../../catalog/controller.ts';
 import { CONTROLLER_LIMITS, controllerDraftSchema } from '../../catalog/controller.ts';
 import { CatalogError } from '../../catalog/errors.ts';
 import { QUERY_LIMITS } from '../../catalog/selection.ts';
+import { HIDDEN } from '../../jobs/hidden.ts';
 import { controllerListView, controllerView, discoveryView, resolutionView } from '../controller-views.ts';
 import type { Controllers } from '../ports.ts';
 import type { ResolutionView } from '../wire.ts';
@@ -43,7 +44,7 @@ export const get = defineMethod<'ControllerService.Get'>()({
 export const register = defineMethod<'ControllerService.Register'>()({
   summary: 'Adds a controller; it is validated at once where its image is on this host.',
   scope: 'full',
-  params: controllerDraftSchema,
+  params: controllerDraftSchema.superRefine(refuseHidden),
   result: controllerResult,
   errors: ['invalid_state'],
   // As it was sent: people read the database file, and know their units again.
@@ -60,6 +61,7 @@ const changesField = z
         .map(([name, field]: [string, z.ZodType]) => [name, field.nullable().optional()]),
     ),
   )
+  .superRefine(refuseHidden)
   .describe('new values of fields; null takes an optional one away');
 
 export const update = defineMethod<'ControllerService.Update'>()({
@@ -131,6 +133,15 @@ export const resolve = defineMethod<'ControllerService.Resolve'>()({
     }
   },
 });
+
+/** What was shown has no values of env; sent back as it is, it would be written over those that there are. */
+function refuseHidden({ env }: { readonly env?: unknown }, context: z.core.$RefinementCtx): void {
+  for (const [name, value] of Object.entries((env ?? {}) as Record<string, unknown>)) {
+    if (value !== HIDDEN) continue;
+    const message = `must be a value: ${HIDDEN} stands where one is hidden; leave env out to keep those that there are`;
+    context.addIssue({ code: 'custom', path: ['env', name], message });
+  }
+}
 
 function existing(id: string, version: string | undefined, controllers: Controllers): Controller {
   const found = controllers.find(id, version);

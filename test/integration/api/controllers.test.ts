@@ -122,6 +122,7 @@ describe('ControllerService', () => {
     [{ ...ROSCO, is_valid: true }, 'is_valid is not a known field'],
     [{ ...ROSCO, resources: { memory: 'much' } }, 'resources.memory must be a size such as 512m'],
     [{ ...ROSCO, env: { LICENCE: `${SECRET}\0` } }, 'env.LICENCE must not contain a NUL character'],
+    [{ ...ROSCO, env: { LICENCE: '***' } }, 'env.LICENCE must be a value'],
   ])(
     'Register refuses what is no entry, by its field, and quotes nothing secret: %#',
     async (draft, text) => {
@@ -154,6 +155,7 @@ describe('ControllerService', () => {
     [{ id: 'broken', changes: { id: 'other' } }, -32602, 'invalid_params'],
     [{ id: 'broken', changes: { warm: -1 } }, -32602, 'invalid_params'],
     [{ id: 'broken', changes: { image: null } }, -32602, 'invalid_entry'],
+    [{ id: 'rosco', version: '2.9.4', changes: { env: { LICENCE: '***' } } }, -32602, 'invalid_params'],
     [{ id: 'broken' }, -32602, 'invalid_params'],
   ])('Update of %j is refused', async (params, code, reason) => {
     const { api } = await startWith();
