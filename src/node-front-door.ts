@@ -34,6 +34,7 @@ export interface NodeFrontDoorDependencies {
   readonly driver: RuntimeDriver;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly catalogLogger: Logger;
   readonly metrics: DoorMetrics;
   readonly health: HealthPart;
   readonly onInvariantError: (error: InvariantError) => void;
@@ -53,6 +54,7 @@ export class NodeFrontDoor implements AsyncDisposable {
   readonly #openTimeoutMs: number;
   readonly #stopTimeoutMs: number;
   #catalogSubscription: Disposable | undefined;
+  #isStarted = false;
 
   constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
     const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
@@ -61,7 +63,8 @@ export class NodeFrontDoor implements AsyncDisposable {
     this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
     this.#defaults = frontDoorOptionsOf(config).defaults;
     this.#stopTimeoutMs = config['frontdoor.stop_timeout'];
-    this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), { driver, clock, logger });
+    const catalogDeps = { driver, clock, logger: deps.catalogLogger };
+    this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), catalogDeps);
     this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, engine: driver, clock, logger });
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
     this.door = new FrontDoor(frontDoorOptionsOf(config), {
@@ -100,7 +103,15 @@ export class NodeFrontDoor implements AsyncDisposable {
     await this.catalog.start();
     this.#catalogSubscription = this.catalog.subscribe((controllers) => this.#keepWarm(controllers));
     this.#keepWarm(this.catalog.list());
-    this.#health.ok();
+    this.#isStarted = true;
+  }
+
+  /** What the catalog is like just now. One that is broken goes on with its last good state. */
+  refreshHealth(): void {
+    if (!this.#isStarted) return;
+    const { problem } = this.catalog;
+    if (problem === undefined) this.#health.ok();
+    else this.#health.down(problem.message);
   }
 
   /**

@@ -164,6 +164,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       else storeHealth.down('the disk is full: nothing new is admitted');
       if (gate.failure === undefined) engineHealth.ok(gate.info?.name);
       else engineHealth.down(gate.failure);
+      door.refreshHealth();
       const { status, ready, parts: partViews } = health.report();
       const view = { version: VERSION, node: identity.nodeId, uptime_ms: uptimeMs() };
       return { status, ready, ...view, parts: { ...partViews } };
@@ -204,6 +205,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
           driver,
           clock,
           logger: subsystemLogger(logger, 'frontdoor'),
+          catalogLogger: subsystemLogger(logger, 'catalog'),
           metrics: metrics.door,
           health: health.register('catalog', { isRequired: false }),
           onInvariantError: onFatal,

@@ -16,8 +16,8 @@ export const QUERY_NAMES: ReadonlySet<string> = new Set<keyof DoorQuery>([
   'job',
 ]);
 
-/** Longest value, characters. */
-const MAX_VALUE_LENGTH = 1_024;
+/** Longest value, characters: that of a path. What else a value may be the catalog decides. */
+const MAX_VALUE_LENGTH = 4_096;
 
 export class QueryError extends Error {
   override readonly name = 'QueryError';

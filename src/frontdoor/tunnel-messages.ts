@@ -10,7 +10,7 @@ import type { Refusal } from './refusal.ts';
 const MAX_FIELDS = 64;
 const MAX_FIELD_LENGTH = 8 * 1024;
 
-const value = z.string().max(1_024);
+const value = z.string().max(4_096);
 /** A line of a head: nothing that could end it. */
 const field = z
   .string()

@@ -59,9 +59,9 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
     {
       defaults: {
         ...{ memory: 16 * 1024 ** 2, cpu: 1, maxInstances: 10, maxConnections: 10 },
-        ...{ startTimeoutMs: 5_000, stopTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
+        ...{ startTimeoutMs: 15_000, stopTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
       },
-      ...{ allowedOrigins: [], maxSessions: 100, maxSilenceMs: 0, handshakeTimeoutMs: 2_000 },
+      ...{ allowedOrigins: [], maxSessions: 100, maxSilenceMs: 0, handshakeTimeoutMs: 15_000 },
       ...overrides.door,
     },
     {

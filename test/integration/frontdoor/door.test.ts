@@ -286,11 +286,7 @@ describe('before the 101 a client is refused with a status and the reason', () =
     ['/ws?version=9.9', 400, 'Controller version not found: 9.9'],
     ['/ws?controller=%zz', 400, 'Error parsing query parameters: invalid URL escape "%zz"'],
     ['/ws?proc=a%0d%0aX', 400, 'Error parsing query parameters: proc holds a control character'],
-    [
-      `/ws?path=${'x'.repeat(2000)}`,
-      400,
-      'Error parsing query parameters: path is longer than 1024 characters',
-    ],
+
     ['/ws?job=7', 400, 'job is no id of a job: 7'],
     [
       '/ws?job=01900000-0000-7000-8000-000000000000',
@@ -306,6 +302,14 @@ describe('before the 101 a client is refused with a status and the reason', () =
     });
     expect(harness.refused).toEqual([status]);
     expect(harness.jobs.fake.calls.create).toBe(0);
+  });
+
+  test('a URL that is too long: 414', async () => {
+    const harness = await startDoor();
+    expect(await refusal(harness, `/ws?path=${'x'.repeat(5_000)}`)).toMatchObject({
+      status: 414,
+      body: 'the URL is longer than 4096 bytes',
+    });
   });
 
   test('no controllers: 500', async () => {

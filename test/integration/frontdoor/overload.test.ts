@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openUpgrade } from '../../support/discon/upgrade.ts';
-import { figure } from '../../support/figure.ts';
+import { boundMs, figure } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { http } from '../api/api-harness.ts';
 import { type DoorHarness, startDoor } from './door-harness.ts';
 
 const SOON_MS = 30_000;
-const AT_ONCE = figure(1_500, 5_000);
+const AT_ONCE = figure(600, 5_000);
 const ONE_AFTER_ANOTHER = figure(200, 1_000);
 const HANDSHAKE = [
   'GET /ws HTTP/1.1',
@@ -36,12 +36,16 @@ function dial(port: number): Socket {
   return socket;
 }
 
+/** However it ends. */
+const closed = (socket: Socket): Promise<unknown> =>
+  socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
+
 test(`${AT_ONCE} requests at once: as many as may are led somewhere, the others are told when to come again`, async () => {
   const harness = await startDoor({
     door: { maxSessions: 40 },
     pool: { maxInstances: 10, maxWaiting: 20 },
     api: { limits: { maxConnections: AT_ONCE * 2 } },
-    entries: [{ start_timeout: '2s' }],
+    entries: [{ start_timeout: '5s' }],
   });
   const answers = new Map<string, number>();
   const sockets = Array.from({ length: AT_ONCE }, () => dial(harness.port));
@@ -57,7 +61,7 @@ test(`${AT_ONCE} requests at once: as many as may are led somewhere, the others 
   // Meanwhile everything else is answered as ever.
   const startedMs = performance.now();
   expect((await http(harness.port, '/health')).status).toBe(200);
-  expect(performance.now() - startedMs).toBeLessThan(5_000);
+  expect(performance.now() - startedMs).toBeLessThan(boundMs(5_000));
   await Promise.all(all);
   expect(Object.fromEntries(answers)).toEqual({ '101': 10, '503': AT_ONCE - 10 });
   for (const socket of sockets) socket.destroy();
@@ -103,7 +107,7 @@ describe('who takes long to ask', () => {
     });
     const socket = dial(harness.port);
     socket.write(text);
-    await once(socket.resume(), 'close');
+    await closed(socket.resume());
     expect(isEmpty(harness)).toBe(true);
   });
 
@@ -115,7 +119,7 @@ describe('who takes long to ask', () => {
     socket.write(`${HANDSHAKE}\r\n`);
     for (let line = 0; line < 2_000 && socket.writable; line += 1)
       socket.write(`X-${line}: ${'y'.repeat(100)}\r\n`);
-    await once(socket, 'close');
+    await closed(socket);
     expect(reply).toMatch(/^HTTP\/1\.1 431 /);
     expect(isEmpty(harness)).toBe(true);
   });
@@ -134,7 +138,7 @@ test.each([
   let reply = '';
   socket.on('data', (chunk: Buffer) => (reply += chunk.toString('latin1')));
   socket.write(`${HANDSHAKE}\r\n${lines}\r\n\r\n`);
-  await once(socket, 'close');
+  await closed(socket);
   expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
   expect(harness.upstream.heads).toEqual([]);
   expect(harness.jobs.fake.calls.create).toBe(0);
