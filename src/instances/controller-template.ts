@@ -23,6 +23,7 @@ export function templateOf(controller: Controller, defaults: TemplateDefaults): 
     name: id,
     version,
     image,
+    imageId: controller.validation?.digest,
     env: { ...ENV, ...env },
     resources: { cpu, memory, ...(pids !== undefined && { pids }) },
     port: ports.internal,

@@ -11,6 +11,7 @@ import { instanceRequest, INSTANCE_CALLER, kindOf, sharingOf, upstreamOf } from 
 import type { InstanceJobLog, InstanceJobs } from './instance-jobs.ts';
 import type { Instances, Lease, LeaseId, Upstream } from './instances.ts';
 import { PooledInstance, type PausingEngine } from './pooled-instance.ts';
+import type { RuntimeDriver } from '../runtime/driver.ts';
 import type { InstanceTemplate } from './template.ts';
 import { WaitingRoom } from './waiting-room.ts';
 import { WarmWishes } from './warm-wishes.ts';
@@ -32,7 +33,7 @@ export interface InstancePoolLogger {
 export interface InstancePoolDependencies {
   readonly jobs: InstanceJobs;
   readonly log: InstanceJobLog;
-  readonly engine: PausingEngine;
+  readonly engine: PausingEngine & Pick<RuntimeDriver, 'findImage'>;
   readonly clock: Clock;
   readonly logger: InstancePoolLogger;
 }
@@ -204,17 +205,27 @@ export class InstancePool implements Instances, AsyncDisposable {
     return this.#make(kind, request, template);
   }
 
-  #make(
-    kind: string,
-    request: JobRequest,
-    { sharing, startTimeoutMs }: InstanceTemplate,
-    isWarm = false,
-  ): PooledInstance {
+  #make(kind: string, request: JobRequest, template: InstanceTemplate, isWarm = false): PooledInstance {
+    const { sharing, startTimeoutMs } = template;
+    const create = async (): Promise<{ readonly job: Job }> => {
+      await this.#requireValidated(template);
+      return this.#deps.jobs.create(request, INSTANCE_CALLER);
+    };
     const start = (instance: PooledInstance): Promise<Upstream> =>
-      this.#start(instance, () => this.#deps.jobs.create(request, INSTANCE_CALLER), startTimeoutMs);
+      this.#start(instance, create, startTimeoutMs);
     const instance = new PooledInstance({ kind, sharing, isWarm, start });
     this.#instances.add(instance);
     return instance;
+  }
+
+  /** A name can be given to another image at any time. */
+  async #requireValidated({ image, imageId }: InstanceTemplate): Promise<void> {
+    if (imageId === undefined) return;
+    const found = await this.#deps.engine.findImage(image);
+    if (found === undefined || found.id === imageId) return;
+    const message = `image ${image} is not the one that was validated; it will be served once it has been`;
+    const details = { image, found: found.id, validated: imageId };
+    throw new InstanceError('start_failed', message, { details, retryable: true });
   }
 
   /** Whoever is here comes before whoever may come. */

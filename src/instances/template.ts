@@ -4,6 +4,8 @@ export interface InstanceTemplate {
   readonly name: string;
   readonly version: string;
   readonly image: string;
+  /** The image that was validated under that name; undefined where none was. Another one is not started. */
+  readonly imageId: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly resources: { readonly cpu?: number; readonly memory?: number; readonly pids?: number };
   /** Where it accepts connections, inside its network. */

@@ -47,6 +47,7 @@ function template(changes: Partial<InstanceTemplate> = {}): InstanceTemplate {
     name: 'rosco',
     version: '2.9.4',
     image: TEST_IMAGE,
+    imageId: undefined,
     env: {},
     resources: {},
     port,
@@ -116,6 +117,21 @@ describe('an exclusive instance', () => {
     await waitFor('its place to be free', SOON_MS, () => pool.count === 0);
     expect(harness.fake.instances.size).toBe(0);
     expect([...harness.log.live()]).toEqual([]);
+  });
+
+  test('is not made of an image that has taken the name of the one that was validated', async () => {
+    const pool = startPool();
+    const { id } = (await harness.fake.findImage(TEST_IMAGE)) ?? { id: '' };
+    await expect(pool.acquire(template({ imageId: 'sha256:other' }), NEVER)).rejects.toMatchObject({
+      code: 'start_failed',
+      retryable: true,
+      details: { found: id, validated: 'sha256:other' },
+    });
+    expect(harness.fake.calls.create).toBe(0);
+    const lease = await pool.acquire(template({ imageId: id }), NEVER);
+    pool.release(lease.id);
+    await nothingLeft();
+    await waitFor('both places to be free', SOON_MS, () => pool.count === 0);
   });
 
   test('that dies in use is told of once, and removed', async () => {
