@@ -68,12 +68,13 @@ export class CatalogFile {
   /** Makes the file unless it is there, and reads it. Fails only when it cannot be made. */
   async open(): Promise<void> {
     await this.#inTurn(async () => {
+      if (await this.#isAbsent()) {
+        await this.#guarded('be made', async () => {
+          await mkdir(dirname(this.#file), { recursive: true });
+          await this.#write(encodeDocument([]));
+        });
+      }
       await this.#read();
-      if (this.#problem?.kind !== 'gone') return;
-      await this.#guarded('be made', async () => {
-        await mkdir(dirname(this.#file), { recursive: true });
-        await this.#write(encodeDocument([]));
-      });
     });
   }
 
@@ -107,6 +108,14 @@ export class CatalogFile {
         retryable: true,
       });
     });
+  }
+
+  /** A new node has none yet, which is nothing to be told. */
+  async #isAbsent(): Promise<boolean> {
+    return readBounded(this.#file).then(
+      (text) => text === undefined,
+      () => false,
+    );
   }
 
   async #read(): Promise<void> {
