@@ -11,6 +11,7 @@ import { upstreamOf } from './instances/instance-job.ts';
 import { KnownImages } from './instances/known-images.ts';
 import { InstancePool } from './instances/instance-pool.ts';
 import type { Upstream } from './instances/instances.ts';
+import type { EngineGate } from './jobs/engine-gate.ts';
 import type { JobLog } from './jobs/job-log.ts';
 import type { JobManager } from './jobs/job-manager.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -32,6 +33,7 @@ export interface NodeFrontDoorDependencies {
   readonly jobs: JobManager;
   readonly log: JobLog;
   readonly driver: RuntimeDriver;
+  readonly gate: EngineGate;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly catalogLogger: Logger;
@@ -63,7 +65,8 @@ export class NodeFrontDoor implements AsyncDisposable {
     this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
     this.#defaults = frontDoorOptionsOf(config).defaults;
     this.#stopTimeoutMs = config['frontdoor.stop_timeout'];
-    const catalogDeps = { driver, clock, logger: deps.catalogLogger };
+    const whenAvailable = (signal: AbortSignal): Promise<void> => deps.gate.whenAvailable(signal);
+    const catalogDeps = { driver, whenAvailable, clock, logger: deps.catalogLogger };
     this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), catalogDeps);
     this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, engine: driver, clock, logger });
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);

@@ -203,6 +203,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
           jobs,
           log,
           driver,
+          gate,
           clock,
           logger: subsystemLogger(logger, 'frontdoor'),
           catalogLogger: subsystemLogger(logger, 'catalog'),

@@ -10,6 +10,8 @@ export type CatalogDriver = Pick<
 
 export interface CatalogDeps {
   readonly driver: CatalogDriver;
+  /** Resolves while the engine answers, or when it does again: where somebody asks for all whether it is back. */
+  readonly whenAvailable?: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
 }

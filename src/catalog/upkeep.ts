@@ -5,13 +5,15 @@ import type { CatalogDeps } from './ports.ts';
 /** After a failure, such as an engine that is away. */
 const RETRY_BACKOFF: BackoffPolicy = { firstMs: 1_000, capMs: 60_000 };
 
+type UpkeepDeps = Pick<CatalogDeps, 'clock' | 'logger' | 'whenAvailable'>;
+
 /**
  * Does what is due in the background: one piece of work at a time, asked for as often as anybody likes, and tried again
  * until it is done.
  */
 export class Upkeep<Task extends string> implements AsyncDisposable {
   readonly #tasks: Readonly<Record<Task, (signal: AbortSignal) => Promise<void>>>;
-  readonly #deps: Pick<CatalogDeps, 'clock' | 'logger'>;
+  readonly #deps: UpkeepDeps;
   readonly #stop = new AbortController();
   readonly #due = new Set<Task>();
   #running: Promise<void> | undefined;
@@ -19,10 +21,7 @@ export class Upkeep<Task extends string> implements AsyncDisposable {
   #failures = 0;
 
   /** Tasks are done in the order in which they stand here. */
-  constructor(
-    tasks: Readonly<Record<Task, (signal: AbortSignal) => Promise<void>>>,
-    deps: Pick<CatalogDeps, 'clock' | 'logger'>,
-  ) {
+  constructor(tasks: Readonly<Record<Task, (signal: AbortSignal) => Promise<void>>>, deps: UpkeepDeps) {
     this.#tasks = tasks;
     this.#deps = deps;
   }
@@ -51,21 +50,31 @@ export class Upkeep<Task extends string> implements AsyncDisposable {
 
   async #work(): Promise<void> {
     const failed = new Map<Task, unknown>();
+    const { signal } = this.#stop;
+    const { whenAvailable } = this.#deps;
+    if (whenAvailable !== undefined && !(await this.#isThere(whenAvailable))) return this.#due.clear();
     const isNext = (name: Task): boolean => this.#due.has(name) && !failed.has(name);
     for (;;) {
       const task = (Object.keys(this.#tasks) as Task[]).find(isNext);
       if (task === undefined) break;
       this.#due.delete(task);
       try {
-        await this.#tasks[task](this.#stop.signal);
+        await this.#tasks[task](signal);
       } catch (error) {
         failed.set(task, error);
       }
-      if (this.#stop.signal.aborted) return this.#due.clear();
+      if (signal.aborted) return this.#due.clear();
     }
     const [first] = failed;
     if (first === undefined) this.#failures = 0;
     else this.#tryLater([...failed.keys()], first[1]);
+  }
+
+  /** False once the node stops. */
+  async #isThere(whenAvailable: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    const { signal } = this.#stop;
+    await whenAvailable(signal).catch(() => this.#stop.abort());
+    return !signal.aborted;
   }
 
   #tryLater(tasks: readonly Task[], error: unknown): void {

@@ -33,7 +33,7 @@ export class ImageWatch implements AsyncDisposable {
 
   async #follow(): Promise<void> {
     const { signal } = this.#stop;
-    const { clock, driver, logger } = this.#deps;
+    const { clock, driver, logger, whenAvailable } = this.#deps;
     for (let failures = 1; ; failures += 1) {
       const onSubscribed = (): void => {
         failures = 0;
@@ -45,6 +45,7 @@ export class ImageWatch implements AsyncDisposable {
         if (!signal.aborted) logger.debug({ reason: messageOf(error) }, 'events of images interrupted');
       }
       await sleep(clock, backoffMs(RESUBSCRIBE_BACKOFF, failures), signal);
+      await whenAvailable?.(signal);
     }
   }
 

@@ -68,6 +68,22 @@ describe('what is done in the background', () => {
     expect(tries).toBe(4);
   });
 
+  it('waits while the engine is away, and is not begun', async () => {
+    let times = 0;
+    const back = Promise.withResolvers<void>();
+    const whenAvailable = (): Promise<void> => back.promise;
+    await using upkeep = new Upkeep(
+      { task: async () => void (times += 1) },
+      { clock: systemClock, logger, whenAvailable },
+    );
+    upkeep.want('task');
+    await settled();
+    expect(times).toBe(0);
+    back.resolve();
+    await settled();
+    expect(times).toBe(1);
+  });
+
   it('ends when it is disposed, with its signal', async () => {
     let reason: unknown;
     const upkeep = new Upkeep(
