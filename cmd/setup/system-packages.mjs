@@ -54,6 +54,23 @@ export const SYSTEM_PACKAGES = [
     why: 'the store of the queue that ours is measured against',
     service: 'redis-server',
   },
+  {
+    debian: 'nginx-light',
+    program: 'nginx',
+    for: 'bench',
+    why: 'a proxy that the front door is measured against',
+    service: 'nginx',
+  },
+  {
+    debian: 'haproxy',
+    program: 'haproxy',
+    for: 'bench',
+    why: 'another proxy that the front door is measured against',
+    service: 'haproxy',
+  },
+  { debian: 'gcc', program: 'gcc', for: 'bench', why: 'compiles the load of the front door, and its echo' },
+  { debian: 'libc6-dev', program: 'gcc', for: 'bench', why: 'what the compiler needs for these' },
+  { debian: 'util-linux', program: 'taskset', for: 'bench', why: 'gives what is measured a core of its own' },
 ];
 
 /** What brings a Docker Engine on Debian and Ubuntu. */

@@ -45,6 +45,12 @@ export class Child implements AsyncDisposable {
     });
   }
 
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw new Error(`${this.#name} did not start`);
+    return pid;
+  }
+
   /** Resolves with what the child answers; fails when it failed, is gone, or takes too long. */
   ask<Result>(name: string, value?: unknown): Promise<Result> {
     const id = this.#nextId++;

@@ -15,6 +15,8 @@ import { clusterLatency } from './suites/cluster-latency.ts';
 import { clusterRate } from './suites/cluster-rate.ts';
 import { cycles } from './suites/cycles.ts';
 import { deploys, latency } from './suites/deploys.ts';
+import { doorOpen } from './suites/door-open.ts';
+import { doorRelay } from './suites/door-relay.ts';
 import { create, status } from './suites/requests.ts';
 import { startUp } from './suites/start-up.ts';
 
@@ -31,8 +33,10 @@ const SUITES: readonly Suite[] = [
   clusterCatchUp,
   clusterIdle,
   clusterJoin,
+  doorRelay,
+  doorOpen,
 ];
-const PROGRAMS = ['wrk', 'redis-server'];
+const PROGRAMS = ['wrk', 'redis-server', 'nginx', 'haproxy', 'gcc', 'taskset'];
 
 async function main(options: BenchOptions): Promise<void> {
   for (const program of PROGRAMS) requireProgram(program);

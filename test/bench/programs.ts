@@ -10,7 +10,10 @@ export class MissingProgramError extends Error {
   }
 }
 
-export function requireProgram(program: string): void {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  if (!folders.some((folder) => existsSync(join(folder, program)))) throw new MissingProgramError(program);
+/** Where the program is; servers are where only the administrator looks for them. */
+export function requireProgram(program: string): string {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const file = folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+  if (file === undefined) throw new MissingProgramError(program);
+  return file;
 }

@@ -21,7 +21,7 @@ export interface Measurement {
   /** As `--only` takes it. */
   readonly suite: string;
   readonly name: string;
-  readonly unit: '/s' | 'ms' | 'MB' | '%' | 'KB/s';
+  readonly unit: '/s' | 'ms' | 'MB' | '%' | 'KB/s' | 'MB/s' | 'KiB';
   readonly baselineName: string;
   readonly aim: Aim;
   readonly rounds: readonly Round[];

@@ -125,7 +125,8 @@ describe('packages of the system', () => {
     expect(names({})).toEqual([]);
     expect(names({ forTests: true })).toContain('docker-registry');
     expect(names({ forTests: true })).not.toContain('redis-server');
-    expect(names({ forBench: true })).toEqual(['wrk', 'redis-server']);
+    expect(names({ forBench: true })).toContain('redis-server');
+    expect(names({ forBench: true })).not.toContain('docker-registry');
     expect(names({ forTests: true, forBench: true })).toHaveLength(system.SYSTEM_PACKAGES.length);
   });
 
