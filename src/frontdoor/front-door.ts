@@ -115,7 +115,7 @@ export class FrontDoor implements Disposable {
     return this.#sessions.close(id);
   }
 
-  /** Takes the connection over. Resolves when it has ended, whatever became of it. */
+  /** Takes the connection over. Resolves when it is led somewhere, or has been refused. */
   async serve(request: DoorRequest): Promise<void> {
     const { socket, client } = request;
     const startedMs = this.#deps.clock.monotonicMs();
@@ -125,7 +125,7 @@ export class FrontDoor implements Disposable {
       if (opened === undefined) return;
       const durationMs = this.#deps.clock.monotonicMs() - startedMs;
       this.#deps.telemetry.doorOpened(opened.controller ?? 'job', durationMs);
-      await this.#connect(socket, opened, client);
+      this.#connect(socket, opened, client);
     } catch (error) {
       sendRefusal(socket, this.#refusalOf(error, client));
     }
@@ -133,7 +133,7 @@ export class FrontDoor implements Disposable {
 
   /**
    * The same for a client of another node, which has let it in and waits for the answer itself: `answer` passes it on and gives the way
-   * to the client, or undefined when that has gone. Only containers of this node are looked for.
+   * to the client, or undefined when that has gone. Only containers of this node are looked for. Resolves when all is over.
    */
   async serveRemote(
     wish: Wish,
@@ -149,7 +149,8 @@ export class FrontDoor implements Disposable {
       return;
     }
     const channel = await answer(opened).catch(() => undefined);
-    if (channel !== undefined) return this.#connect(channel, opened, wish.client);
+    if (channel !== undefined)
+      return new Promise((resolve) => this.#connect(channel, opened, wish.client, resolve));
     opened.channel.destroy();
     this.#release(opened);
   }
@@ -199,18 +200,19 @@ export class FrontDoor implements Disposable {
   }
 
   /** Until one of the two has gone. */
-  async #connect(channel: Channel, opened: Opened, client: string): Promise<void> {
+  #connect(channel: Channel, opened: Opened, client: string, onEnd?: () => void): void {
     const { controller, job, lease } = opened;
-    const session = { channel, upstream: opened.channel, client, controller, job, lease };
-    using _open = this.#sessions.add(session);
-    try {
-      await splice(channel, opened.channel);
-    } finally {
-      this.#release(opened);
-    }
+    const session = this.#sessions.add({
+      ...{ channel, upstream: opened.channel, client, controller, job, lease },
+    });
+    splice(channel, opened.channel, () => {
+      this.#sessions.remove(session);
+      this.#release(session);
+      onEnd?.();
+    });
   }
 
-  #release({ lease }: Opened): void {
+  #release({ lease }: Pick<Opened, 'lease'>): void {
     if (lease !== undefined) this.#local.release(lease);
   }
 

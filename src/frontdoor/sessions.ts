@@ -28,7 +28,7 @@ export interface NewSession {
   readonly lease: LeaseId | undefined;
 }
 
-interface Session extends NewSession {
+export interface Session extends NewSession {
   readonly id: string;
   readonly openedAtMs: number;
 }
@@ -57,17 +57,17 @@ export class Sessions implements Disposable {
     return this.#open.size;
   }
 
-  /** Dispose it when both sides are closed. */
-  add(session: NewSession): Disposable {
-    const id = randomUUID();
-    this.#open.set(id, { ...session, id, openedAtMs: this.#clock.wallMs() });
-    return {
-      [Symbol.dispose]: () => {
-        this.#open.delete(id);
-        this.#seen.delete(id);
-        if (this.#open.size === 0) this.#onEmpty?.();
-      },
-    };
+  /** To be removed when both sides are closed. */
+  add(session: NewSession): Session {
+    const added = { ...session, id: randomUUID(), openedAtMs: this.#clock.wallMs() };
+    this.#open.set(added.id, added);
+    return added;
+  }
+
+  remove({ id }: Session): void {
+    this.#open.delete(id);
+    this.#seen.delete(id);
+    if (this.#open.size === 0) this.#onEmpty?.();
   }
 
   /** The oldest first. */

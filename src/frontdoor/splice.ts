@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 
 /** For what is on its way when one side has gone, and for the other to go as well, ms: then both are closed, whatever is left. */
@@ -7,38 +6,81 @@ const LINGER_MS = 5_000;
 /**
  * Passes bytes between two sockets, both ways, until one of them goes: the other gets what was on its way to it and is closed, since
  * a WebSocket is no use in one direction. No frame is looked at. A side that does not read keeps the other from being read, so that
- * nothing piles up. Resolves when both are closed.
+ * nothing piles up. `onClosed` is called once, when both are closed.
  */
-export async function splice(one: Duplex, other: Duplex): Promise<void> {
-  const closed = Promise.all([whenClosed(one), whenClosed(other)]);
-  let timer: NodeJS.Timeout | undefined;
-  const finish = (): void => {
-    one.end();
-    other.end();
-    timer ??= setTimeout(() => {
-      one.destroy();
-      other.destroy();
+export function splice(one: Duplex, other: Duplex, onClosed: () => void): void {
+  const pair = new Pair(one, other, onClosed);
+  pairs.set(one, pair);
+  pairs.set(other, pair);
+  pair.start();
+}
+
+/** By either side: listeners that all pairs share cost an idle one nothing. */
+const pairs = new WeakMap<Duplex, Pair>();
+
+class Pair {
+  readonly #one: Duplex;
+  readonly #other: Duplex;
+  readonly #onClosed: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(one: Duplex, other: Duplex, onClosed: () => void) {
+    this.#one = one;
+    this.#other = other;
+    this.#onClosed = onClosed;
+  }
+
+  start(): void {
+    for (const side of [this.#one, this.#other]) {
+      // What it failed with does not matter any more; without a listener it would end the process.
+      side.on('error', ignore);
+      side.on('data', onData).on('drain', onDrain).on('end', onGone).on('close', onClose);
+    }
+    if (this.#one.destroyed || this.#other.destroyed) this.finish();
+    this.#one.resume();
+    this.#other.resume();
+    this.settle();
+  }
+
+  opposite(side: Duplex): Duplex {
+    return side === this.#one ? this.#other : this.#one;
+  }
+
+  finish(): void {
+    this.#one.end();
+    this.#other.end();
+    this.#timer ??= setTimeout(() => {
+      this.#one.destroy();
+      this.#other.destroy();
     }, LINGER_MS);
-  };
-  pass(one, other, finish);
-  pass(other, one, finish);
-  if (one.destroyed || other.destroyed) finish();
-  await closed;
-  clearTimeout(timer);
+  }
+
+  settle(): void {
+    if (!this.#one.closed || !this.#other.closed || !pairs.delete(this.#one)) return;
+    pairs.delete(this.#other);
+    clearTimeout(this.#timer);
+    this.#onClosed();
+  }
 }
 
-function pass(from: Duplex, to: Duplex, onGone: () => void): void {
-  from.on('data', (chunk: Buffer) => {
-    if (to.writable && !to.write(chunk)) from.pause();
-  });
-  to.on('drain', () => from.resume());
-  from.once('end', onGone);
-  from.once('close', onGone);
-  from.resume();
+function onData(this: Duplex, chunk: Buffer): void {
+  const to = pairs.get(this)?.opposite(this);
+  if (to?.writable === true && !to.write(chunk)) this.pause();
 }
 
-async function whenClosed(socket: Duplex): Promise<void> {
-  // What it failed with does not matter any more; without a listener it would end the process.
-  socket.on('error', () => undefined);
-  if (!socket.closed) await once(socket, 'close').catch(() => undefined);
+function onDrain(this: Duplex): void {
+  pairs.get(this)?.opposite(this).resume();
+}
+
+function onGone(this: Duplex): void {
+  pairs.get(this)?.finish();
+}
+
+function onClose(this: Duplex): void {
+  pairs.get(this)?.finish();
+  pairs.get(this)?.settle();
+}
+
+function ignore(): void {
+  // The close that follows says the rest.
 }

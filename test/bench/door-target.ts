@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { ContainerCreateOptions } from 'dockerode';
@@ -65,7 +65,6 @@ export class DoorTarget implements AsyncDisposable {
     const docker = await requireDocker();
     const image = parts.use(await importControllerImage(docker, { type: null }));
     const dataDir = mkdtempSync(join(context.workDir, 'node-'));
-    mkdirSync(dataDir, { recursive: true });
     const controllers = [entryOf('alone', image.reference), entryOf('shared', image.reference)];
     writeFileSync(join(dataDir, 'controllers.json'), JSON.stringify({ controllers }));
     const node = parts.use(new Child('node', context));
@@ -90,7 +89,8 @@ export class DoorTarget implements AsyncDisposable {
     const [running] = await this.#containers();
     const host = running?.NetworkSettings.Networks[NETWORK]?.IPAddress;
     if (host === undefined) throw new Error('no container of the shared controller runs');
-    return timeUpgrade({ host, port: PORT, target: `${DOOR_PATH}?proc=DISCON` });
+    const query = new URLSearchParams({ path: LIBRARY_PATHS.controller, proc: 'DISCON' });
+    return timeUpgrade({ host, port: PORT, target: `${DOOR_PATH}?${query.toString()}` });
   }
 
   /** A client that stays, so that a shared container runs. */
