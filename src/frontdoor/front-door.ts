@@ -16,6 +16,7 @@ import { readQuery } from './query.ts';
 import { headOf, sendRefusal, type Refusal } from './refusal.ts';
 import { refusalOf, Refused } from './refused.ts';
 import { Sessions, type SessionView } from './sessions.ts';
+import { withSharedReading } from './shared-reading.ts';
 import { splice } from './splice.ts';
 import { WaitingClient } from './waiting-client.ts';
 
@@ -125,7 +126,7 @@ export class FrontDoor implements Disposable {
       if (opened === undefined) return;
       const durationMs = this.#deps.clock.monotonicMs() - startedMs;
       this.#deps.telemetry.doorOpened(opened.controller ?? 'job', durationMs);
-      this.#connect(socket, opened, client);
+      this.#connect(withSharedReading(socket), opened, client);
     } catch (error) {
       sendRefusal(socket, this.#refusalOf(error, client));
     }

@@ -38,6 +38,7 @@ export function readQuery(query: string): DoorQuery {
 }
 
 function unescape(text: string): string {
+  if (!ESCAPED.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
@@ -47,7 +48,8 @@ function unescape(text: string): string {
 }
 
 const MAX_SHOWN_LENGTH = 64;
+const ESCAPED = /[%+]/;
 
 function hasControlCharacter(text: string): boolean {
-  return [...text].some((character) => character < ' ' || character === '\u007f');
+  return /[\u0000-\u001f\u007f]/.test(text);
 }

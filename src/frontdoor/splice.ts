@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { afterWriteOf } from './shared-reading.ts';
 
 /** For what is on its way when one side has gone, and for the other to go as well, ms: then both are closed, whatever is left. */
 const LINGER_MS = 5_000;
@@ -46,10 +47,11 @@ class Pair {
     return side === this.#one ? this.#other : this.#one;
   }
 
+  /** Once, however many signs of an end there are. */
   finish(): void {
-    this.#one.end();
-    this.#other.end();
-    this.#timer ??= setTimeout(() => {
+    if (this.#timer !== undefined) return;
+    for (const side of [this.#one, this.#other]) if (side.writable) side.end();
+    this.#timer = setTimeout(() => {
       this.#one.destroy();
       this.#other.destroy();
     }, LINGER_MS);
@@ -65,7 +67,7 @@ class Pair {
 
 function onData(this: Duplex, chunk: Buffer): void {
   const to = pairs.get(this)?.opposite(this);
-  if (to?.writable === true && !to.write(chunk)) this.pause();
+  if (to?.writable === true && !to.write(chunk, afterWriteOf(chunk))) this.pause();
 }
 
 function onDrain(this: Duplex): void {

@@ -1,9 +1,28 @@
 import type { Socket } from 'node:net';
+import type { Upstream } from '../instances/instances.ts';
 import { readAnswerHead, valueOf, type AnswerHead } from './answer-head.ts';
 import { isWholeText, textOf } from './answer-text.ts';
+import type { Handshake } from './handshake.ts';
 import type { Refusal } from './refusal.ts';
 import { Refused } from './refused.ts';
-import type { DialOptions, UpstreamConnection } from './upstream.ts';
+
+/** What an instance is asked for. */
+export interface UpstreamRequest {
+  readonly upstream: Upstream;
+  /** With the query. */
+  readonly path: string;
+  readonly handshake: Pick<Handshake, 'key' | 'passedOn'>;
+}
+
+/** An upstream that has agreed to speak WebSocket. */
+export interface UpstreamConnection {
+  /** Paused. */
+  readonly socket: Socket;
+  /** What came right behind the answer. */
+  readonly head: Buffer;
+  /** What is passed on of the answer: name, value, name, value. */
+  readonly fields: readonly string[];
+}
 
 const PASSED_BACK: ReadonlySet<string> = new Set([
   'sec-websocket-accept',
@@ -18,7 +37,7 @@ const SWITCHING = 101;
  */
 export function shakeHands(
   socket: Socket,
-  request: Pick<DialOptions, 'upstream' | 'path' | 'handshake'>,
+  request: UpstreamRequest,
   signal: AbortSignal,
 ): Promise<UpstreamConnection> {
   return new Promise((resolve, reject) => {
@@ -112,7 +131,7 @@ function refusalOf(status: number, text: string): Refusal {
   return { status: 502, text: `the controller answered ${status}, not with a WebSocket` };
 }
 
-function requestText({ upstream, path, handshake }: Parameters<typeof shakeHands>[1]): string {
+function requestText({ upstream, path, handshake }: UpstreamRequest): string {
   const { host, port } = upstream;
   const { key, passedOn } = handshake;
   let text = `GET ${path} HTTP/1.1\r\nHost: ${host.includes(':') ? `[${host}]` : host}:${port}\r\n`;

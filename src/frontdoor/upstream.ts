@@ -1,28 +1,11 @@
-import type { Socket } from 'node:net';
-import type { Upstream } from '../instances/instances.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/errors.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
-import type { Handshake } from './handshake.ts';
 import { Refused } from './refused.ts';
-import { shakeHands } from './upstream-handshake.ts';
+import { shakeHands, type UpstreamConnection, type UpstreamRequest } from './upstream-handshake.ts';
 import { connectUpstream } from './upstream-socket.ts';
 
-/** An upstream that has agreed to speak WebSocket. */
-export interface UpstreamConnection {
-  /** Paused. */
-  readonly socket: Socket;
-  /** What came right behind the answer. */
-  readonly head: Buffer;
-  /** What is passed on of the answer: name, value, name, value. */
-  readonly fields: readonly string[];
-}
-
-export interface DialOptions {
-  readonly upstream: Upstream;
-  /** With the query. */
-  readonly path: string;
-  readonly handshake: Pick<Handshake, 'key' | 'passedOn'>;
+export interface DialOptions extends UpstreamRequest {
   /** For all of it, ms. */
   readonly limitMs: number;
 }

@@ -19,9 +19,9 @@ const LONG_BYTES = 64 * 1024;
 /** Enough that a proxy always has something to do. */
 const LONG_CONNECTIONS = 8;
 const HANDSHAKE_CONNECTIONS = 16;
-const IDLE_CONNECTIONS = 2_000;
-/** Opened and closed before, so that what comes with the first of them is not counted. */
-const WARM_UP_CONNECTIONS = 200;
+const IDLE_CONNECTIONS = 4_000;
+/** Open already, so that what comes with the first of them is not counted. */
+const EARLIER_CONNECTIONS = 1_000;
 const SETTLE_MS = 1_000;
 
 type ProxyName = 'ours' | 'nginx' | 'haproxy';
@@ -149,7 +149,7 @@ async function measureIdle(context: BenchContext, load: Load, echo: Echo): Promi
   const perConnection =
     (start: (context: BenchContext, echoPort: number) => Promise<Proxy>) => async (): Promise<number> => {
       await using proxy = await start(context, echo.port);
-      await using _warmUp = await load.hold(proxy, WARM_UP_CONNECTIONS, SHORT_BYTES);
+      await using _earlier = await load.hold(proxy, EARLIER_CONNECTIONS, SHORT_BYTES);
       const before = await settledBytes(proxy);
       await using _held = await load.hold(proxy, IDLE_CONNECTIONS, SHORT_BYTES);
       return ((await settledBytes(proxy)) - before) / IDLE_CONNECTIONS / 1024;
