@@ -27,8 +27,8 @@ http {
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection Upgrade;
-      proxy_buffer_size 64k;
-      proxy_buffers 4 64k;
+      proxy_buffer_size 128k;
+      proxy_buffers 4 128k;
       proxy_read_timeout 1h;
       proxy_send_timeout 1h;
     }
