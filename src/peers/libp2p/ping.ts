@@ -15,6 +15,8 @@ export async function ping(connection: Connection, signal: AbortSignal): Promise
   const stream = await connection.newStream(PING_PROTOCOL, { signal, maxOutboundStreams: MAX_PING_STREAMS });
   try {
     const answer = firstAnswer(stream);
+    // Nobody waits for it where the question cannot even be sent.
+    answer.catch(() => undefined);
     const startedMs = performance.now();
     stream.send(randomBytes(PING_BYTES));
     await abortable(answer, signal);
