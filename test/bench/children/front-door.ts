@@ -10,6 +10,7 @@ import { InvariantError } from '../../../src/kernel/errors.ts';
 import { newJobId, type NodeId } from '../../../src/kernel/ids.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { catalogOf } from '../../support/catalog.ts';
 import { FakeJobs } from '../../support/fake-jobs.ts';
 import { serveParent } from './parent.ts';
 
@@ -49,7 +50,7 @@ function start({ echoPort }: DoorStart): ApiServer {
         ...{ memory: 1, cpu: 1, maxInstances: 1, maxConnections: 1 },
         ...{ startTimeoutMs: 1_000, stopTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
       },
-      ...{ allowedOrigins: [], maxSessions: MAX_CONNECTIONS, handshakeTimeoutMs: 20_000 },
+      ...{ allowedOrigins: [], maxSessions: MAX_CONNECTIONS, maxSilenceMs: 0, handshakeTimeoutMs: 20_000 },
     },
     {
       catalog: { resolve: unasked },
@@ -71,6 +72,7 @@ function start({ echoPort }: DoorStart): ApiServer {
     {
       jobs: new FakeJobs(),
       frontDoor: door,
+      controllers: catalogOf('/dev/null'),
       peers: new NoPeers(SELF),
       node: {
         info: () => ({ ...SELF, version: '0', uptime_ms: 0, draining: false }),

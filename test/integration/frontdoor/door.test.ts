@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -170,6 +171,33 @@ describe('a client', () => {
       expect(harness.refused).toEqual([]);
     },
   );
+});
+
+test('many at once, with pieces of every length, each get back what they sent and nothing else', async () => {
+  const harness = await startDoor({ pool: { maxInstances: 40 }, entries: [{ max_instances: 40 }] });
+  const sessions = Array.from({ length: 20 }, async (_, index) => {
+    const { socket, rest } = await open(harness, '/ws');
+    const [sent, received] = [createHash('sha256'), createHash('sha256').update(rest)];
+    let [sentBytes, receivedBytes] = [0, rest.length];
+    socket.on('data', (chunk: Buffer) => {
+      received.update(chunk);
+      receivedBytes += chunk.length;
+    });
+    socket.resume();
+    // Some wait for each answer, some pile up.
+    for (let piece = 0; piece < 60; piece += 1) {
+      const bytes = randomBytes(1 + ((piece * 7_919 + index * 104_729) % 150_000));
+      sent.update(bytes);
+      sentBytes += bytes.length;
+      socket.write(bytes);
+      if (index % 3 === 0) await waitFor('the echo', SOON_MS, () => receivedBytes === sentBytes);
+    }
+    await waitFor('the last echo', SOON_MS, () => receivedBytes === sentBytes);
+    expect(received.digest('hex')).toBe(sent.digest('hex'));
+    socket.destroy();
+  });
+  await Promise.all(sessions);
+  await nothingLeft(harness);
 });
 
 describe('when one side goes', () => {
