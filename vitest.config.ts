@@ -37,7 +37,7 @@ export default defineConfig({
           // full it does not, and they come by themselves.
           sequence: { groupOrder: figure(2, 3) },
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
           fileParallelism: !IS_FULL,
         },
       },
