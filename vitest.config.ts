@@ -24,8 +24,8 @@ export default defineConfig({
           testTimeout: figure(60_000, FAULT_TIMEOUT_MS),
           sequence: { groupOrder: 2 },
           hookTimeout: 120_000,
-          // One engine serves every file. They wait for it, and for each other's clocks, more than they compute.
-          maxWorkers: 3,
+          // One engine serves every file; two at a time keeps two cores busy without starving either.
+          maxWorkers: 2,
         },
       },
       {
@@ -37,7 +37,7 @@ export default defineConfig({
           // full it does not, and they come by themselves.
           sequence: { groupOrder: figure(2, 3) },
           hookTimeout: 120_000,
-          maxWorkers: 3,
+          maxWorkers: 2,
           fileParallelism: !IS_FULL,
         },
       },
