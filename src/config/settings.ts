@@ -381,12 +381,12 @@ export const SETTINGS = {
   },
   'frontdoor.start_timeout': {
     type: duration({ min: 100 }),
-    default: 40_000,
-    text: 'how long a client may wait for its container; stock clients give up after 45s',
+    default: 30_000,
+    text: 'how long a client may wait for its container to run; stock clients give up after 45s, the handshake included',
   },
   'frontdoor.handshake_timeout': {
     type: duration({ min: 100 }),
-    default: 20_000,
+    default: 10_000,
     text: 'how long a container may take to answer a connection',
   },
   'frontdoor.stop_timeout': {

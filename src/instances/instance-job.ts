@@ -11,6 +11,7 @@ export const INSTANCE_CALLER = 'front-door';
 const CONTROLLER = `${RESERVED_LABEL_PREFIX}controller`;
 const VERSION = `${RESERVED_LABEL_PREFIX}controller-version`;
 const SHARING = `${RESERVED_LABEL_PREFIX}sharing`;
+const IMAGE_ID = `${RESERVED_LABEL_PREFIX}controller-image`;
 const PORT = `${RESERVED_LABEL_PREFIX}controller-port`;
 
 /** Before whatever nobody waits for at the other end of a line. */
@@ -20,7 +21,7 @@ const KEPT_AFTER_END_MS = 600_000;
 
 /** The job that makes an instance: one like any other, that nobody but this node can ask for. */
 export function instanceRequest(template: InstanceTemplate): JobRequest {
-  const { name, version, image, env, resources, port, probePort, hostPort, sharing } = template;
+  const { name, version, image, imageId, env, resources, port, probePort, hostPort, sharing } = template;
   const request = jobSpecSchema.parse({
     image,
     env,
@@ -35,7 +36,14 @@ export function instanceRequest(template: InstanceTemplate): JobRequest {
     priority: PRIORITY,
     ttl_after_finished: KEPT_AFTER_END_MS,
   });
-  const labels = { [CONTROLLER]: name, [VERSION]: version, [SHARING]: sharing, [PORT]: String(port) };
+  const labels = {
+    [CONTROLLER]: name,
+    [VERSION]: version,
+    [SHARING]: sharing,
+    [PORT]: String(port),
+    // Under the same name another image makes another kind.
+    ...(imageId !== undefined && { [IMAGE_ID]: imageId }),
+  };
   return { ...request, labels: { ...request.labels, ...labels } };
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { backoffMs, type BackoffPolicy } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
+import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { abortable } from '../kernel/single-flight.ts';
 import { JobError } from '../jobs/errors.ts';
 import type { JobRequest } from '../jobs/spec.ts';
@@ -38,6 +39,18 @@ export interface InstancePoolDependencies {
   readonly logger: InstancePoolLogger;
 }
 
+/** What a caller wants, worked out once: whoever waits is looked at again each time a place becomes free. */
+interface Wish {
+  readonly template: InstanceTemplate;
+  readonly request: JobRequest;
+  readonly kind: string;
+}
+
+function wishFor(template: InstanceTemplate): Wish {
+  const request = instanceRequest(template);
+  return { template, request, kind: kindOf(request) };
+}
+
 /** An instance, with the right to use it. */
 interface Place {
   readonly lease: LeaseId;
@@ -53,7 +66,7 @@ const REMOVAL_RETRY: BackoffPolicy = { firstMs: 500, capMs: 30_000 };
 export class InstancePool implements Instances, AsyncDisposable {
   readonly #options: InstancePoolOptions;
   readonly #deps: InstancePoolDependencies;
-  readonly #waiting: WaitingRoom<InstanceTemplate, Place>;
+  readonly #waiting: WaitingRoom<Wish, Place>;
   readonly #warm: WarmWishes;
   readonly #instances = new Set<PooledInstance>();
   readonly #byJob = new Map<JobId, PooledInstance>();
@@ -111,19 +124,25 @@ export class InstancePool implements Instances, AsyncDisposable {
     this.#refill();
   }
 
+  /** Waiting for a place and the start together take no longer than `startTimeoutMs`. */
   async acquire(template: InstanceTemplate, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted();
     if (this.#isDraining) throw draining();
-    const { lease, instance } =
-      this.#takeInTurn(template) ?? (await this.#waiting.wait(template, template.startTimeoutMs, signal));
+    const { clock } = this.#deps;
+    const { startTimeoutMs: limitMs } = template;
+    const startedMs = clock.monotonicMs();
+    const wish = wishFor(template);
+    const { lease, instance } = this.#takeInTurn(wish) ?? (await this.#waiting.wait(wish, limitMs, signal));
+    const leftMs = Math.max(1, limitMs - (clock.monotonicMs() - startedMs));
+    using limited = new LinkedSignal([signal], { clock, limitMs: leftMs });
     try {
-      const upstream = await abortable(instance.ready, signal);
-      await abortable(this.#awake(instance), signal);
+      const upstream = await abortable(instance.ready, limited.signal);
+      await abortable(this.#awake(instance), limited.signal);
       if (instance.job === undefined || !this.#leases.has(lease)) throw lost(template);
       return { id: lease, job: instance.job, upstream };
     } catch (error) {
       this.release(lease);
-      throw error;
+      throw limited.isTimedOut ? late(template) : error;
     }
   }
 
@@ -170,22 +189,22 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   /** Undefined when it is not the caller's turn. */
-  #takeInTurn(template: InstanceTemplate): Place | undefined {
+  #takeInTurn(wish: Wish): Place | undefined {
     // Whoever came before, and waits for the same, comes first.
-    if (this.#waiting.has((other) => other.name === template.name)) return undefined;
-    return this.#take(template);
+    if (this.#waiting.has(({ template }) => template.name === wish.template.name)) return undefined;
+    return this.#take(wish, this.#waiting.count + 1);
   }
 
-  #take(template: InstanceTemplate): Place | undefined {
-    const instance = this.#instanceFor(template);
+  /** `wanted`: how many want a place, this caller among them. */
+  #take(wish: Wish, wanted: number): Place | undefined {
+    const instance = this.#instanceFor(wish, wanted);
     if (instance === undefined) return undefined;
-    return { lease: this.#lease(instance, template.idleTimeoutMs), instance };
+    return { lease: this.#lease(instance, wish.template.idleTimeoutMs), instance };
   }
 
   /** The least used one with room, else a new one, where there may be one more. */
-  #instanceFor(template: InstanceTemplate): PooledInstance | undefined {
-    const request = instanceRequest(template);
-    const kind = kindOf(request);
+  #instanceFor(wish: Wish, wanted: number): PooledInstance | undefined {
+    const { kind, template } = wish;
     const ofKind = [...this.#instances].filter((instance) => instance.kind === kind);
     const withRoom = ofKind.filter((instance) => instance.hasRoom(template.maxConnections));
     const best = withRoom.toSorted((a, b) => a.leases.size - b.leases.size)[0];
@@ -199,13 +218,13 @@ export class InstancePool implements Instances, AsyncDisposable {
     }
     if (ofKind.length >= template.maxInstances) return undefined;
     if (this.#instances.size >= this.#options.maxInstances) {
-      this.#giveUpWarm();
+      this.#giveUpWarm(wanted);
       return undefined;
     }
-    return this.#make(kind, request, template);
+    return this.#make(wish);
   }
 
-  #make(kind: string, request: JobRequest, template: InstanceTemplate, isWarm = false): PooledInstance {
+  #make({ kind, request, template }: Wish, isWarm = false): PooledInstance {
     const { sharing, startTimeoutMs } = template;
     const create = async (): Promise<{ readonly job: Job }> => {
       await this.#requireValidated(template);
@@ -213,7 +232,7 @@ export class InstancePool implements Instances, AsyncDisposable {
     };
     const start = (instance: PooledInstance): Promise<Upstream> =>
       this.#start(instance, create, startTimeoutMs);
-    const instance = new PooledInstance({ kind, sharing, isWarm, start });
+    const instance = new PooledInstance({ kind, sharing, isWarm, origin: start });
     this.#instances.add(instance);
     return instance;
   }
@@ -228,9 +247,11 @@ export class InstancePool implements Instances, AsyncDisposable {
     throw new InstanceError('start_failed', message, { details, retryable: true });
   }
 
-  /** Whoever is here comes before whoever may come. */
-  #giveUpWarm(): void {
-    const warm = [...this.#instances].find(({ isWarm, state }) => isWarm && state !== 'ending');
+  /** Whoever is here comes before whoever may come. A place that is about to become free does for one of them. */
+  #giveUpWarm(wanted: number): void {
+    const all = [...this.#instances];
+    if (all.filter(({ state }) => state === 'ending').length >= wanted) return;
+    const warm = all.find(({ isWarm, state }) => isWarm && state !== 'ending');
     if (warm !== undefined) this.#end(warm);
   }
 
@@ -244,7 +265,7 @@ export class InstancePool implements Instances, AsyncDisposable {
         this.#options.maxInstances - this.#instances.size,
       );
       for (let made = 0; made < Math.min(count - warmCount, room); made += 1)
-        void this.#warmUp(this.#make(kind, instanceRequest(template), template, true));
+        void this.#warmUp(this.#make(wishFor(template), true));
     }
   }
 
@@ -307,8 +328,7 @@ export class InstancePool implements Instances, AsyncDisposable {
     const instance = new PooledInstance({
       kind: kindOf(job.spec),
       sharing: 'shared',
-      adopted: { job: job.id, upstream },
-      start: () => Promise.resolve(upstream),
+      origin: { job: job.id, upstream },
     });
     this.#instances.add(instance);
     this.#byJob.set(job.id, instance);
@@ -376,7 +396,7 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   #serveWaiting(): void {
-    if (!this.#isDraining) this.#waiting.serve((template) => this.#take(template));
+    if (!this.#isDraining) this.#waiting.serve((wish) => this.#take(wish, this.#waiting.count));
   }
 }
 
@@ -384,6 +404,11 @@ function draining(): InstanceError {
   return new InstanceError('draining', 'the node is shutting down; connect again when it is back', {
     retryable: true,
   });
+}
+
+function late({ name, startTimeoutMs }: InstanceTemplate): InstanceError {
+  const message = `no instance of ${name} was ready within ${startTimeoutMs} ms`;
+  return new InstanceError('start_failed', message, { retryable: true });
 }
 
 function lost({ name }: InstanceTemplate): InstanceError {

@@ -41,17 +41,19 @@ export class PooledInstance {
     readonly kind: string;
     readonly sharing: Sharing;
     readonly isWarm?: boolean;
-    /** Of one that was running when the node started. */
-    readonly adopted?: { readonly job: JobId; readonly upstream: Upstream };
-    readonly start: (instance: PooledInstance) => Promise<Upstream>;
+    /** How it is made; or what it is, of one that was running when the node started. */
+    readonly origin:
+      | ((instance: PooledInstance) => Promise<Upstream>)
+      | { readonly job: JobId; readonly upstream: Upstream };
   }) {
-    const { kind, sharing, isWarm = false, adopted, start } = options;
+    const { kind, sharing, isWarm = false, origin } = options;
+    const isNew = typeof origin === 'function';
     this.kind = kind;
     this.sharing = sharing;
     this.isWarm = isWarm;
-    this.job = adopted?.job;
-    this.#state = adopted === undefined ? 'starting' : 'ready';
-    this.ready = adopted === undefined ? start(this) : Promise.resolve(adopted.upstream);
+    this.job = isNew ? undefined : origin.job;
+    this.#state = isNew ? 'starting' : 'ready';
+    this.ready = isNew ? origin(this) : Promise.resolve(origin.upstream);
     // Whoever waits for it hears of it; perhaps nobody does.
     this.ready.catch(() => undefined);
   }
@@ -96,7 +98,8 @@ export class PooledInstance {
   }
 
   hasRoom(maxConnections: number): boolean {
-    return this.sharing === 'shared' && this.#state !== 'ending' && this.leases.size < maxConnections;
+    const isOpen = this.sharing === 'shared' && this.#state !== 'ending' && !this.isWarm;
+    return isOpen && this.leases.size < maxConnections;
   }
 
   #inTurn(call: () => Promise<void>): Promise<void> {

@@ -188,7 +188,9 @@ describe('a shared instance', () => {
     const pool = startPool();
     const before = await pool.acquire(sharedTemplate(), NEVER);
     const after = await pool.acquire(sharedTemplate({ env: { DEBUG_LEVEL: '2' } }), NEVER);
-    expect(after.job).not.toBe(before.job);
+    const { id: imageId } = (await harness.fake.findImage(TEST_IMAGE)) ?? { id: '' };
+    const validated = await pool.acquire(sharedTemplate({ imageId }), NEVER);
+    expect(new Set([before, after, validated].map(({ job }) => job)).size).toBe(3);
   });
 
   test('goes on over a restart of the node and is taken up again; exclusive ones end', async () => {
@@ -257,6 +259,39 @@ describe('warm instances', () => {
     expect(pool.count).toBe(2);
     for (const { id } of others) pool.release(id);
     await untilPaused(2);
+  });
+
+  test('give up one place for each client who needs one, and no more', async () => {
+    const pool = startPool({ maxInstances: 3 });
+    pool.keepWarm([{ template: template(), count: 2 }]);
+    const held = await pool.acquire(template({ name: 'held', sharing: 'shared' }), NEVER);
+    await untilPaused(2);
+    using hang = harness.fake.hang('remove');
+    const other = pool.acquire(template({ name: 'other' }), NEVER);
+    await waitFor('it to wait', SOON_MS, () => pool.waitingCount === 1);
+    // Each release looks at those who wait again.
+    for (let count = 0; count < 3; count += 1) {
+      pool.release((await pool.acquire(template({ name: 'held', sharing: 'shared' }), NEVER)).id);
+    }
+    expect(paused()).toBeLessThanOrEqual(2);
+    hang[Symbol.dispose]();
+    pool.release((await other).id);
+    expect(harness.fake.calls.remove).toBe(1);
+    pool.release(held.id);
+  });
+
+  test('that are shared are somebody’s from the first connection on', async () => {
+    const pool = startPool({ maxInstances: 1 });
+    const shared = template({ sharing: 'shared' });
+    pool.keepWarm([{ template: shared, count: 1 }]);
+    await untilPaused(1);
+    const lost: LeaseId[] = [];
+    pool.onLost((lease) => lost.push(lease));
+    const lease = await pool.acquire(shared, NEVER);
+    const other = pool.acquire(template({ name: 'other', startTimeoutMs: 200 }), NEVER);
+    await expect(other).rejects.toMatchObject({ code: 'busy' });
+    expect(lost).toEqual([]);
+    expect(harness.log.require(lease.job).state).toBe('running');
   });
 
   test('of what is no longer wished end, those of what is still are kept', async () => {
@@ -333,6 +368,19 @@ describe('bounds', () => {
     pool.release(held.id);
     pool.release((await other).id);
     await nothingLeft();
+  });
+
+  test('waiting and starting together take no longer than a client may wait', async () => {
+    const pool = startPool({ maxInstances: 1 });
+    const held = await pool.acquire(template(), NEVER);
+    const startedMs = performance.now();
+    const waits = pool.acquire(template({ startTimeoutMs: 600 }), NEVER);
+    waits.catch(() => undefined);
+    await waitFor('it to wait', SOON_MS, () => performance.now() - startedMs > 400);
+    using _hang = harness.fake.hang('start');
+    pool.release(held.id);
+    await expect(waits).rejects.toMatchObject({ retryable: true });
+    expect(performance.now() - startedMs).toBeLessThan(1_100);
   });
 
   test('who waits too long is told when to come again', async () => {
