@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { InstanceError } from '../instances/errors.ts';
-import type { Instances } from '../instances/instances.ts';
-import { sleep, type Clock } from '../kernel/clock.ts';
+import { sleep } from '../kernel/clock.ts';
 import { InvariantError, messageOf } from '../kernel/errors.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { asksForWebSocket, readHandshake, type Handshake } from './handshake.ts';
@@ -55,8 +54,6 @@ export interface Elsewhere {
 }
 
 export interface FrontDoorDependencies extends LocalOpenerDependencies {
-  readonly instances: Instances;
-  readonly clock: Clock;
   readonly logger: {
     info(facts: object, message: string): void;
     error(facts: object, message: string): void;

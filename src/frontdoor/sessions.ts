@@ -3,6 +3,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
 import type { LeaseId } from '../instances/instances.ts';
 import type { Channel } from './opening.ts';
+import { endSplice } from './splice.ts';
 
 /** One client that was led to a container, as people see it. */
 export interface SessionView {
@@ -86,9 +87,12 @@ export class Sessions implements Disposable {
   /** Ends a session; both sides are told. False when there is none of this id. */
   close(id: string): boolean {
     const session = this.#open.get(id);
-    session?.channel.destroySoon();
-    session?.upstream.destroySoon();
-    return session !== undefined;
+    if (session === undefined) return false;
+    session.channel.destroySoon();
+    session.upstream.destroySoon();
+    // A side that does not read would keep what was written, and never close.
+    endSplice(session.channel);
+    return true;
   }
 
   /** Ends the session whose instance is gone. */

@@ -16,6 +16,11 @@ export function splice(one: Duplex, other: Duplex, onClosed: () => void): void {
   pair.start();
 }
 
+/** Closes both sides of a splice, as when one of them had gone. */
+export function endSplice(side: Duplex): void {
+  pairs.get(side)?.finish();
+}
+
 /** By either side: listeners that all pairs share cost an idle one nothing. */
 const pairs = new WeakMap<Duplex, Pair>();
 

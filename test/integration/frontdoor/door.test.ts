@@ -308,6 +308,24 @@ describe('when one side goes', () => {
   });
 });
 
+test('a session is ended even where neither side reads', async () => {
+  const harness = await startDoor();
+  harness.upstream.answer = (head) => {
+    agree(head);
+    head.socket.pause();
+    head.socket.write(Buffer.alloc(32 * MIB));
+  };
+  const { socket } = await open(harness, '/ws');
+  socket.pause();
+  socket.write(Buffer.alloc(32 * MIB));
+  await waitFor('both to be stuck', SOON_MS, () => socket.writableLength > 0);
+  await harness.door.drain(0, new AbortController().signal);
+  expect(harness.door.sessionCount).toBe(0);
+  socket.destroy();
+  harness.upstream.heads[0]?.socket.destroy();
+  await nothingLeft(harness);
+});
+
 describe('before the 101 a client is refused with a status and the reason', () => {
   test.each([
     ['/ws?controller=nope', 400, 'Controller not found: nope'],
