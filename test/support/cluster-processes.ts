@@ -231,8 +231,8 @@ async function differences(members: readonly Member[], count = Infinity): Promis
   const views = await Promise.all(members.map(({ home }) => listJobs(home.port, { all_nodes: true }, count)));
   const ofOthers = (views[0] ?? []).filter(({ owner }) => !owners.has(owner));
   const expected = [...own.flat(), ...ofOthers];
-  const limit = newestFirst(expected.map(({ job_id }) => job_id))[count - 1] ?? '';
-  const isNewer = ({ job_id }: JobView): boolean => job_id > limit;
+  const limit = newestFirst(expected.map(placeOf))[count - 1] ?? '';
+  const isNewer = (job: JobView): boolean => placeOf(job) > limit;
   return views.flatMap((view, index) =>
     differencesOf(
       pictureOf(expected.filter(isNewer)),
@@ -242,8 +242,9 @@ async function differences(members: readonly Member[], count = Infinity): Promis
   );
 }
 
-/** A job's id begins with the time it was made at. */
-const newestFirst = (ids: string[]): string[] => ids.sort().reverse();
+/** As lists are ordered; the time in an id may be some milliseconds earlier. */
+const placeOf = ({ created_at, job_id }: JobView): string => `${created_at} ${job_id}`;
+const newestFirst = (places: string[]): string[] => places.sort().reverse();
 
 function differencesOf(expected: Picture, seen: Picture, where: string): string[] {
   const ids = new Set([...expected.keys(), ...seen.keys()]);

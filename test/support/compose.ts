@@ -153,8 +153,10 @@ export class ComposeCluster implements AsyncDisposable {
     for (const { Id } of await this.jobContainers())
       await this.docker.getContainer(Id).remove({ force: true });
     await ignoreMissing(this.docker.getNetwork(this.project).remove());
-    for (const { Id } of await this.docker.listImages({ filters: { reference: [this.project] } }))
-      await ignoreMissing(this.docker.getImage(Id).remove({ force: true }));
+    // By their names: who else builds the same has the same image.
+    for (const { RepoTags } of await this.docker.listImages({ filters: { reference: [this.project] } }))
+      for (const tag of (RepoTags ?? []).filter((name) => name.startsWith(`${this.project}:`)))
+        await ignoreMissing(this.docker.getImage(tag).remove({ force: true }));
     const left = (await this.#leftOfBuilds()).filter((id) => !this.#imagesBefore.has(id));
     for (const id of left) await ignoreMissing(this.docker.getImage(id).remove());
     rmSync(this.#directory, { recursive: true });

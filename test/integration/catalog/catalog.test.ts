@@ -132,7 +132,8 @@ describe('discovery on a real engine', () => {
     const id = newId();
     const reference = await run.makeImage({ labels: labelsOf(id), files: { [LIBRARY]: real } });
     await expect.poll(() => catalog.find(id)?.is_valid, PATIENCE).toBe(true);
-    await run.docker.getImage(reference).remove();
+    // Another node of this engine may be reading it.
+    await run.docker.getImage(reference).remove({ force: true });
     await expect.poll(() => catalog.find(id), PATIENCE).toBeUndefined();
   });
 
@@ -147,7 +148,7 @@ describe('discovery on a real engine', () => {
       .poll(() => catalog.find(id)?.validate_info, PATIENCE)
       .toBe(`Library file not found at path: ${LIBRARY}`);
     // It has lost its only name, and would stay.
-    await run.docker.getImage(before?.digest ?? '').remove();
+    await run.docker.getImage(before?.digest ?? '').remove({ force: true });
     expect(catalog.find(id)?.digest).not.toBe(before?.digest);
     expect(catalog.find(id)?.created_at).toBe(before?.created_at);
   });
