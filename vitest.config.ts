@@ -46,9 +46,11 @@ export default defineConfig({
           name: 'faults',
           include: ['test/faults/{node,store}/**/*.test.ts'],
           testTimeout: FAULT_TIMEOUT_MS,
-          sequence: { groupOrder: 4 },
+          // As those of the cluster are.
+          sequence: { groupOrder: figure(2, 4) },
           hookTimeout: 120_000,
-          fileParallelism: false,
+          maxWorkers: 2,
+          fileParallelism: !IS_FULL,
         },
       },
     ],

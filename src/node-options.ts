@@ -76,7 +76,19 @@ export function catalogOptionsOf(config: Config, dataDir: string, owner: NodeId)
       removeMissing: config['catalog.remove_missing'],
       followImages: config['catalog.follow_images'],
     },
-    validation: { enabled: config['catalog.validate'], verifySymbols: config['catalog.verify_symbols'] },
+    validation: {
+      enabled: config['catalog.validate'],
+      verifySymbols: config['catalog.verify_symbols'],
+      isLive: config['catalog.live_test'],
+    },
+    liveTest: {
+      network: config['docker.network'],
+      memoryBytes: config['frontdoor.memory'],
+      cpus: config['frontdoor.cpu'],
+      pids: config['defaults.pids'],
+      startTimeoutMs: config['frontdoor.start_timeout'],
+      answerTimeoutMs: config['frontdoor.handshake_timeout'],
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { CatalogProblem } from '../catalog/database/catalog-file.ts';
 import type { Controller } from '../catalog/controller.ts';
 import type { DiscoveryReport } from '../catalog/discovery/report.ts';
+import type { LiveTestReport } from '../catalog/live-test/live-test.ts';
 import type { Resolution } from '../catalog/selection.ts';
 import type { SessionView as Session } from '../frontdoor/sessions.ts';
 import { hiddenEnv } from '../jobs/hidden.ts';
@@ -10,6 +11,7 @@ import type {
   ControllerListView,
   ControllerView,
   DiscoveryView,
+  LiveTestView,
   ResolutionView,
   SessionView,
 } from './wire.ts';
@@ -91,6 +93,16 @@ export function discoveryView(report: DiscoveryReport): DiscoveryView {
     unchanged: [...unchanged],
     removed: [...removed],
     skipped: skipped.map(({ image, reason }) => ({ image, reason })),
+  };
+}
+
+export function liveTestView({ id, version, image }: Controller, report: LiveTestReport): LiveTestView {
+  const { passed, info, imageId, startMs, answerMs, answer } = report;
+  return {
+    ...{ id, version, image, digest: imageId, passed, info },
+    ...(startMs !== undefined && { start_ms: Math.round(startMs) }),
+    ...(answerMs !== undefined && { answer_ms: Math.round(answerMs) }),
+    ...answer,
   };
 }
 

@@ -71,6 +71,7 @@ export type Controllers = Pick<
   | 'remove'
   | 'discover'
   | 'validate'
+  | 'test'
 >;
 
 /** What leads clients to containers: who is connected, and an end to it. */

@@ -89,6 +89,8 @@ export interface CreateParams {
   ports?: { container: number; host?: number; protocol?: 'tcp' | 'udp'; address?: string }[];
   working_dir?: string;
   user?: string;
+  drop_capabilities?: boolean;
+  read_only?: boolean;
   network?: string;
   restart?: { policy?: 'no' | 'on-failure' | 'always'; max_attempts?: number };
   stop_signal?: string;
@@ -294,6 +296,23 @@ export interface DiscoveryView {
   skipped: { image: string; reason: string }[];
 }
 
+/** What a controller did when it was started once. Times in ms. */
+export interface LiveTestView {
+  id: string;
+  version: string;
+  image: string;
+  /** Of the image that was started. */
+  digest: string;
+  passed: boolean;
+  /** In one sentence. */
+  info: string;
+  start_ms?: number;
+  answer_ms?: number;
+  /** What its procedure said: negative is an error, positive a warning. */
+  fail?: number;
+  message?: string;
+}
+
 /** What a connection would be led to, or why it would be refused. */
 export interface ResolutionView {
   resolved: boolean;
@@ -400,6 +419,7 @@ export interface RpcMethods {
   };
   'ControllerService.Discover': { params: Record<string, never>; result: DiscoveryView };
   'ControllerService.Validate': { params: { id: string; version?: string }; result: ControllerView };
+  'ControllerService.Test': { params: { id: string; version?: string }; result: LiveTestView };
   'ControllerService.Resolve': {
     params: { controller?: string; version?: string; path?: string; proc?: string };
     result: ResolutionView;

@@ -13,7 +13,9 @@ import { CatalogError } from './errors.ts';
 import type { CatalogOptions } from './options.ts';
 import type { CatalogDeps } from './ports.ts';
 import { type ControllerQuery, type Resolution, resolve, versionsOf } from './selection.ts';
+import { LiveTest, type LiveTestReport } from './live-test/live-test.ts';
 import { Upkeep } from './upkeep.ts';
+import { BriefContainers } from './brief-containers.ts';
 import { ImageInspection } from './validation/inspection.ts';
 import { Validator } from './validation/validator.ts';
 
@@ -30,7 +32,7 @@ export class Catalog implements AsyncDisposable {
   readonly #options: CatalogOptions;
   readonly #deps: CatalogDeps;
   readonly #file: CatalogFile;
-  readonly #inspection: ImageInspection;
+  readonly #containers: BriefContainers;
   readonly #validator: Validator;
   readonly #upkeep: Upkeep<'clean' | 'discover' | 'validate'>;
   readonly #discoveries = new SingleFlight<'images', DiscoveryReport>();
@@ -47,18 +49,19 @@ export class Catalog implements AsyncDisposable {
       logger: deps.logger,
       onChange: (cause) => this.#onChange(cause),
     });
-    this.#inspection = new ImageInspection(options.owner, {
+    this.#containers = new BriefContainers(options.owner, {
       ...deps,
       onLeftover: () => this.#upkeep.want('clean'),
     });
-    const { verifySymbols, furtherChecks = [] } = options.validation;
-    this.#validator = new Validator(
-      { verifySymbols, furtherChecks },
-      { ...deps, inspection: this.#inspection },
-    );
+    const withContainers = { ...deps, containers: this.#containers };
+    this.#validator = new Validator(options.validation, {
+      ...deps,
+      inspection: new ImageInspection(withContainers),
+      liveTest: new LiveTest(options.liveTest, withContainers),
+    });
     this.#upkeep = new Upkeep(
       {
-        clean: (signal) => this.#inspection.removeLeftovers(signal),
+        clean: (signal) => this.#containers.removeLeftovers(signal),
         discover: async (signal) => {
           await this.#discover(signal);
           this.#upkeep.want('validate');
@@ -148,6 +151,15 @@ export class Catalog implements AsyncDisposable {
       if (controller === undefined) throw notFound(id, version);
       await this.#validate(controller, linked);
       return this.#current(controller);
+    });
+  }
+
+  /** Starts it once, makes one call, and reports; the entry stays as it is. Fails as `validate` does. */
+  async test(id: string, version?: string, signal?: AbortSignal): Promise<LiveTestReport> {
+    return this.#call(signal, async (linked) => {
+      const controller = this.find(id, version);
+      if (controller === undefined) throw notFound(id, version);
+      return this.#validator.test(controller, linked);
     });
   }
 
@@ -252,7 +264,11 @@ export class Catalog implements AsyncDisposable {
     const result = await this.#validator.validate(controller, signal);
     const { verifySymbols } = this.#options.validation;
     await this.#file.change((records) =>
-      withValidation(records, controller, result, { verifySymbols, nowMs: this.#deps.clock.wallMs() }),
+      withValidation(records, controller, result, {
+        verifySymbols,
+        liveTest: this.#validator.liveTestOf(controller),
+        nowMs: this.#deps.clock.wallMs(),
+      }),
     );
     if (!result.isValid) {
       const { id, version } = controller;
@@ -263,7 +279,9 @@ export class Catalog implements AsyncDisposable {
   /** An entry that was just written, looked at where that can be done now. */
   async #looked(record: ControllerRecord, signal: AbortSignal): Promise<Controller> {
     const written = this.#current(record);
-    if (!this.#options.validation.enabled || written.validation !== undefined) return written;
+    const { validation } = written;
+    const isKnown = validation !== undefined && validation.live_test === this.#validator.liveTestOf(written);
+    if (!this.#options.validation.enabled || isKnown) return written;
     try {
       await this.#validate(written, signal);
     } catch (error) {

@@ -25,6 +25,9 @@ export const CONTROLLER_LIMITS = {
 /** What an image listens on, where nobody says otherwise. External 0: a free port, where one is published at all. */
 export const DEFAULT_PORTS = { internal: 8080, external: 0 } as const;
 
+/** What images of controllers have always been told. */
+export const IMAGE_ENV = { DEBUG_LEVEL: '1' } as const;
+
 /** One line of text. */
 const line = (maxLength: number) =>
   z
@@ -110,6 +113,8 @@ const validation = z.strictObject({
   library_path: line(CONTROLLER_LIMITS.pathLength),
   proc_name: line(CONTROLLER_LIMITS.procLength),
   verify_symbols: z.boolean(),
+  /** Where it was also started: a digest of what that depended on. */
+  live_test: line(64).optional(),
   is_valid: z.boolean(),
   info: text(CONTROLLER_LIMITS.infoLength),
   /** What the library is, such as `ELF 64-bit amd64`. */

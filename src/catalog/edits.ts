@@ -1,5 +1,6 @@
 import {
   CHANGEABLE_FIELDS,
+  type Controller,
   type ControllerChanges,
   type ControllerDraft,
   controllerDraftSchema,
@@ -12,7 +13,7 @@ import { keyOf, MAX_CONTROLLERS } from './database/document.ts';
 import { nameOf } from './discovery/report.ts';
 import { CatalogError } from './errors.ts';
 import { fieldProblem, fieldText } from './issue.ts';
-import type { ValidationResult, ValidationSubject } from './validation/validator.ts';
+import type { ValidationResult } from './validation/validator.ts';
 
 /** What people and validations do to the records of the file. Pure: each gives other records, or fails with a `CatalogError`. */
 
@@ -63,9 +64,13 @@ export function without(records: Records, key: EntryKey): Records {
 /** The same records where the entry is gone, or is about something else by now. */
 export function withValidation(
   records: Records,
-  subject: ValidationSubject & { readonly id: string; readonly version: string },
+  subject: Controller,
   result: ValidationResult,
-  options: { readonly verifySymbols: boolean; readonly nowMs: number },
+  options: {
+    readonly verifySymbols: boolean;
+    readonly liveTest: string | undefined;
+    readonly nowMs: number;
+  },
 ): Records {
   const index = records.findLastIndex((record) => keyOf(record) === keyOf(subject));
   const known = records[index];
@@ -80,6 +85,7 @@ export function withValidation(
       library_path: subject.library_path,
       proc_name: subject.proc_name,
       verify_symbols: options.verifySymbols,
+      ...(options.liveTest === undefined ? {} : { live_test: options.liveTest }),
       is_valid: result.isValid,
       info: result.info,
       ...(result.format === undefined ? {} : { format: result.format }),

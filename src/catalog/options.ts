@@ -1,4 +1,4 @@
-import type { FurtherCheck } from './validation/validator.ts';
+import type { LiveTestOptions } from './live-test/live-test.ts';
 
 export interface CatalogOptions {
   /** The database file; made when it is not there. */
@@ -7,6 +7,7 @@ export interface CatalogOptions {
   readonly owner: string;
   readonly discovery: DiscoveryOptions;
   readonly validation: ValidationOptions;
+  readonly liveTest: LiveTestOptions;
 }
 
 export interface DiscoveryOptions {
@@ -23,6 +24,6 @@ export interface ValidationOptions {
   readonly enabled: boolean;
   /** Whether a library without its procedure makes an entry invalid; otherwise it is a warning. */
   readonly verifySymbols: boolean;
-  /** Further looks at what is valid so far. */
-  readonly furtherChecks?: readonly FurtherCheck[];
+  /** Whether a controller in whose library nothing is wrong is also started once. */
+  readonly isLive: boolean;
 }

@@ -5,7 +5,17 @@ import type { Logger } from '../telemetry/logger.ts';
 /** What the catalog needs of an engine. */
 export type CatalogDriver = Pick<
   RuntimeDriver,
-  'info' | 'findImage' | 'listImages' | 'imageEvents' | 'create' | 'inspect' | 'list' | 'readFile' | 'remove'
+  | 'info'
+  | 'findImage'
+  | 'listImages'
+  | 'imageEvents'
+  | 'create'
+  | 'start'
+  | 'inspect'
+  | 'logs'
+  | 'list'
+  | 'readFile'
+  | 'remove'
 >;
 
 export interface CatalogDeps {

@@ -70,9 +70,7 @@ export const FORMER_KEYS = {
   'controller_discovery.remove_missing': { setting: 'catalog.remove_missing' },
   'controller_discovery.validation.enabled': { setting: 'catalog.validate' },
   'controller_discovery.validation.verify_symbols': { setting: 'catalog.verify_symbols' },
-  'controller_discovery.validation.test_call': {
-    note: 'a library is read, and never run, to be validated',
-  },
+  'controller_discovery.validation.test_call': { setting: 'catalog.live_test' },
   'health.interval': { note: HEALTH_NOTE },
   'health.timeout': { note: HEALTH_NOTE },
   'metrics.enabled': { note: METRICS_NOTE },

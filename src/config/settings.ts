@@ -348,6 +348,11 @@ export const SETTINGS = {
     default: true,
     text: 'whether a library without its procedure makes a controller invalid',
   },
+  'catalog.live_test': {
+    type: boolean(),
+    default: false,
+    text: 'whether a controller is also started once, locked up, and called, before it is served',
+  },
 
   'frontdoor.allowed_networks': {
     type: networkList(),

@@ -1,6 +1,7 @@
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/errors.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
+import { isNobodyThere } from '../kernel/nobody-there.ts';
 import { Refused } from './refused.ts';
 import { shakeHands, type UpstreamConnection, type UpstreamRequest } from './upstream-handshake.ts';
 import { connectUpstream } from './upstream-socket.ts';
@@ -33,16 +34,10 @@ export async function dialUpstream(
       signal.throwIfAborted();
       if (limited.isTimedOut) throw gaveNoAnswer(options.limitMs);
       const isOver = clock.monotonicMs() - startedMs >= RETRY_LIMIT_MS;
-      if (error instanceof Refused || isOver || !isNotThereYet(error)) throw asRefusal(error);
+      if (error instanceof Refused || isOver || !isNobodyThere(error)) throw asRefusal(error);
     }
     await sleep(clock, RETRY_PAUSE_MS, limited.signal).catch(() => undefined);
   }
-}
-
-/** Nobody listens, or who did went away before it was asked anything. */
-function isNotThereYet(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EHOSTUNREACH';
 }
 
 function gaveNoAnswer(limitMs: number): Refused {

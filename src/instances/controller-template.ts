@@ -1,4 +1,4 @@
-import type { Controller } from '../catalog/controller.ts';
+import { type Controller, IMAGE_ENV } from '../catalog/controller.ts';
 import type { InstanceTemplate } from './template.ts';
 
 /** What applies where an entry of the catalog says nothing. Times in ms, memory in bytes. */
@@ -12,9 +12,6 @@ export interface TemplateDefaults {
   readonly idleTimeoutMs: number;
 }
 
-/** What images of controllers have always been told. */
-const ENV = { DEBUG_LEVEL: '1' } as const;
-
 /** How instances of a controller are made. */
 export function templateOf(controller: Controller, defaults: TemplateDefaults): InstanceTemplate {
   const { id, version, image, env, resources, probe, ports, sharing } = controller;
@@ -24,7 +21,7 @@ export function templateOf(controller: Controller, defaults: TemplateDefaults): 
     version,
     image,
     imageId: controller.validation?.digest,
-    env: { ...ENV, ...env },
+    env: { ...IMAGE_ENV, ...env },
     resources: { cpu, memory, ...(pids !== undefined && { pids }) },
     port: ports.internal,
     probePort: probe.tcp,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 import type { Job } from '../jobs/job.ts';
 import { type JobRequest, type JobSpec, jobSpecSchema, RESERVED_LABEL_PREFIX } from '../jobs/spec.ts';
+import { reachOf } from '../runtime/reach.ts';
 import type { Upstream } from './instances.ts';
 import type { InstanceTemplate, Sharing } from './template.ts';
 
@@ -28,6 +29,8 @@ export function instanceRequest(template: InstanceTemplate): JobRequest {
     resources,
     ...(isName(name) && { name }),
     ...(hostPort > 0 && { ports: [{ container: port, host: hostPort }] }),
+    // Whatever it is, it answers a port and computes.
+    drop_capabilities: true,
     healthcheck: { tcp: probePort },
     timeouts: { queue: template.startTimeoutMs, start: template.startTimeoutMs },
     stop_timeout: template.stopTimeoutMs,
@@ -41,7 +44,6 @@ export function instanceRequest(template: InstanceTemplate): JobRequest {
     [VERSION]: version,
     [SHARING]: sharing,
     [PORT]: String(port),
-    // Under the same name another image makes another kind.
     ...(imageId !== undefined && { [IMAGE_ID]: imageId }),
   };
   return { ...request, labels: { ...request.labels, ...labels } };
@@ -55,23 +57,32 @@ export function sharingOf({ caller, spec }: Pick<Job, 'caller' | 'spec'>): Shari
 }
 
 /**
- * Where a job's container is reached: at its own address, or where there is no way to that from here at the port that is published. Of
- * a job that is no instance of ours the port is the one that is probed, or else published.
+ * Where a job's container is reached. Of a job that is no instance of ours at the port that is probed, or else published.
  */
 export function upstreamOf({ instance, spec }: Pick<Job, 'instance' | 'spec'>): Upstream | undefined {
   const label = spec.labels[PORT];
   const port = label === undefined ? (spec.healthcheck?.tcp ?? spec.ports[0]?.container) : Number(label);
-  if (instance === undefined || port === undefined) return undefined;
-  const published = instance.ports?.find((entry) => entry.containerPort === port && entry.protocol === 'tcp');
-  if (process.platform !== 'linux' && published !== undefined)
-    return { host: published.hostAddress, port: published.hostPort };
-  return instance.address === undefined ? undefined : { host: instance.address, port };
+  return instance === undefined || port === undefined ? undefined : reachOf(instance, port);
 }
 
-/** What makes two instances the same for whoever connects. For this process alone: it is made of values that are secret. */
-export function kindOf({ image, env, resources, healthcheck, ports, labels }: JobSpec): string {
-  const kind = canonicalJson({ image, env, resources, healthcheck, ports, labels });
-  return createHash('sha256').update(kind).digest('base64');
+/** What makes two instances the same for whoever connects. */
+export interface InstanceKind {
+  /** For this process alone: it is made of values that are secret. */
+  readonly key: string;
+  /** What the name of the image stood for, where that was known. */
+  readonly imageId: string | undefined;
+}
+
+export function kindOf({ image, env, resources, healthcheck, ports, labels }: JobSpec): InstanceKind {
+  const { [IMAGE_ID]: imageId, ...others } = labels;
+  const kind = canonicalJson({ image, env, resources, healthcheck, ports, labels: others });
+  return { key: createHash('sha256').update(kind).digest('base64'), imageId };
+}
+
+/** Whether an instance of the one kind will do for the other. One that was made before its image was validated does. */
+export function isAsGoodAs(one: InstanceKind, other: InstanceKind): boolean {
+  const isSameImage = one.imageId === other.imageId;
+  return one.key === other.key && (isSameImage || one.imageId === undefined || other.imageId === undefined);
 }
 
 const isName = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(text);

@@ -8,7 +8,15 @@ import { JobError } from '../jobs/errors.ts';
 import type { JobRequest } from '../jobs/spec.ts';
 import { hasEnded, type Job } from '../jobs/job.ts';
 import { InstanceError } from './errors.ts';
-import { instanceRequest, INSTANCE_CALLER, kindOf, sharingOf, upstreamOf } from './instance-job.ts';
+import {
+  type InstanceKind,
+  instanceRequest,
+  INSTANCE_CALLER,
+  isAsGoodAs,
+  kindOf,
+  sharingOf,
+  upstreamOf,
+} from './instance-job.ts';
 import type { InstanceJobLog, InstanceJobs } from './instance-jobs.ts';
 import type { Instances, Lease, LeaseId, Upstream } from './instances.ts';
 import { PooledInstance, type PausingEngine } from './pooled-instance.ts';
@@ -43,7 +51,7 @@ export interface InstancePoolDependencies {
 interface Wish {
   readonly template: InstanceTemplate;
   readonly request: JobRequest;
-  readonly kind: string;
+  readonly kind: InstanceKind;
 }
 
 function wishFor(template: InstanceTemplate): Wish {
@@ -115,11 +123,12 @@ export class InstancePool implements Instances, AsyncDisposable {
   /** Has so many of each kept ready and paused, for whoever comes next; in the place of what was asked for before. */
   keepWarm(wishes: readonly { readonly template: InstanceTemplate; readonly count: number }[]): void {
     this.#warm.set(wishes);
-    const left = new Map<string, number>();
+    const kept = new Map<string, number>();
     for (const instance of [...this.#instances].filter(({ isWarm }) => isWarm)) {
-      const count = left.get(instance.kind) ?? this.#warm.countOf(instance.kind);
-      left.set(instance.kind, count - 1);
-      if (count <= 0) this.#end(instance);
+      const { kind } = instance;
+      const count = kept.get(kind.key) ?? 0;
+      if (count >= this.#warm.countOf(kind)) this.#end(instance);
+      else kept.set(kind.key, count + 1);
     }
     this.#refill();
   }
@@ -205,11 +214,12 @@ export class InstancePool implements Instances, AsyncDisposable {
   /** The least used one with room, else a new one, where there may be one more. */
   #instanceFor(wish: Wish, wanted: number): PooledInstance | undefined {
     const { kind, template } = wish;
-    const ofKind = [...this.#instances].filter((instance) => instance.kind === kind);
-    const withRoom = ofKind.filter((instance) => instance.hasRoom(template.maxConnections));
+    const ofKind = this.#ofKind(kind);
+    const fitting = ofKind.filter((instance) => isAsGoodAs(instance.kind, kind));
+    const withRoom = fitting.filter((instance) => instance.hasRoom(template.maxConnections));
     const best = withRoom.toSorted((a, b) => a.leases.size - b.leases.size)[0];
     if (best !== undefined) return best;
-    const warm = ofKind.find(({ isWarm, state }) => isWarm && state !== 'ending');
+    const warm = fitting.find(({ isWarm, state }) => isWarm && state !== 'ending');
     if (warm !== undefined) {
       warm.isWarm = false;
       // Behind it there is to be another one, once whoever came has theirs.
@@ -222,6 +232,11 @@ export class InstancePool implements Instances, AsyncDisposable {
       return undefined;
     }
     return this.#make(wish);
+  }
+
+  /** Those of another image under the same name, too. */
+  #ofKind({ key }: InstanceKind): PooledInstance[] {
+    return [...this.#instances].filter(({ kind }) => kind.key === key);
   }
 
   #make({ kind, request, template }: Wish, isWarm = false): PooledInstance {
@@ -258,7 +273,7 @@ export class InstancePool implements Instances, AsyncDisposable {
   #refill(): void {
     if (this.#isDraining || this.#waiting.count > 0) return;
     for (const { kind, template, count } of this.#warm.due()) {
-      const ofKind = [...this.#instances].filter((instance) => instance.kind === kind);
+      const ofKind = this.#ofKind(kind);
       const warmCount = ofKind.filter(({ isWarm, state }) => isWarm && state !== 'ending').length;
       const room = Math.min(
         template.maxInstances - ofKind.length,

@@ -1,4 +1,5 @@
 import type { InstanceId, JobId } from '../kernel/ids.ts';
+import type { InstanceKind } from './instance-job.ts';
 import type { LeaseId, Upstream } from './instances.ts';
 import type { Sharing } from './template.ts';
 
@@ -18,7 +19,7 @@ export interface PausingEngine {
 
 /** One instance in the pool, and who uses it. */
 export class PooledInstance {
-  readonly kind: string;
+  readonly kind: InstanceKind;
   readonly sharing: Sharing;
   readonly leases = new Set<LeaseId>();
   /** Ends what is under way for it. */
@@ -38,7 +39,7 @@ export class PooledInstance {
   #lastCall: Promise<void> = Promise.resolve();
 
   constructor(options: {
-    readonly kind: string;
+    readonly kind: InstanceKind;
     readonly sharing: Sharing;
     readonly isWarm?: boolean;
     /** How it is made; or what it is, of one that was running when the node started. */

@@ -1,11 +1,11 @@
 import { backoffMs, type BackoffPolicy } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { instanceRequest, kindOf } from './instance-job.ts';
+import { type InstanceKind, instanceRequest, isAsGoodAs, kindOf } from './instance-job.ts';
 import type { InstanceTemplate } from './template.ts';
 
 /** So many of a kind are to be ready before anybody asks. */
 export interface WarmWish {
-  readonly kind: string;
+  readonly kind: InstanceKind;
   readonly template: InstanceTemplate;
   readonly count: number;
 }
@@ -17,6 +17,7 @@ const RETRY: BackoffPolicy = { firstMs: 1_000, capMs: 60_000 };
 export class WarmWishes implements Disposable {
   readonly #clock: Clock;
   readonly #onDue: () => void;
+  /** By the key of their kind, as what has failed is. */
   #wishes = new Map<string, WarmWish>();
   readonly #failures = new Map<string, { count: number; retry: Disposable | undefined }>();
 
@@ -31,27 +32,28 @@ export class WarmWishes implements Disposable {
     const wishes = templates
       .filter(({ count }) => count > 0)
       .map(({ template, count }) => ({ kind: kindOf(instanceRequest(template)), template, count }));
-    this.#wishes = new Map(wishes.map((wish) => [wish.kind, wish]));
-    for (const kind of this.#failures.keys()) if (!this.#wishes.has(kind)) this.#forgetFailures(kind);
+    this.#wishes = new Map(wishes.map((wish) => [wish.kind.key, wish]));
+    for (const key of this.#failures.keys()) if (!this.#wishes.has(key)) this.#forgetFailures(key);
   }
 
-  countOf(kind: string): number {
-    return this.#wishes.get(kind)?.count ?? 0;
+  countOf(kind: InstanceKind): number {
+    const wish = this.#wishes.get(kind.key);
+    return wish !== undefined && isAsGoodAs(kind, wish.kind) ? wish.count : 0;
   }
 
   /** Those that may be started now. */
   due(): WarmWish[] {
-    return [...this.#wishes.values()].filter(({ kind }) => this.#failures.get(kind)?.retry === undefined);
+    return [...this.#wishes.values()].filter(({ kind }) => this.#failures.get(kind.key)?.retry === undefined);
   }
 
-  started(kind: string): void {
-    this.#forgetFailures(kind);
+  started({ key }: InstanceKind): void {
+    this.#forgetFailures(key);
   }
 
-  failed(kind: string): void {
-    if (!this.#wishes.has(kind)) return;
-    const failure = this.#failures.get(kind) ?? { count: 0, retry: undefined };
-    this.#failures.set(kind, failure);
+  failed({ key }: InstanceKind): void {
+    if (!this.#wishes.has(key)) return;
+    const failure = this.#failures.get(key) ?? { count: 0, retry: undefined };
+    this.#failures.set(key, failure);
     failure.count += 1;
     failure.retry?.[Symbol.dispose]();
     failure.retry = this.#clock.after(backoffMs(RETRY, failure.count), () => {
@@ -61,11 +63,11 @@ export class WarmWishes implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const kind of [...this.#failures.keys()]) this.#forgetFailures(kind);
+    for (const key of [...this.#failures.keys()]) this.#forgetFailures(key);
   }
 
-  #forgetFailures(kind: string): void {
-    this.#failures.get(kind)?.retry?.[Symbol.dispose]();
-    this.#failures.delete(kind);
+  #forgetFailures(key: string): void {
+    this.#failures.get(key)?.retry?.[Symbol.dispose]();
+    this.#failures.delete(key);
   }
 }

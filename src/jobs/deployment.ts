@@ -12,7 +12,7 @@ import { DeployFailure, deployFailureOf } from './failure.ts';
 import { markOf, type InstanceMark } from './instance-labels.ts';
 import { instanceName } from './instance-name.ts';
 import type { Job, JobInstance } from './job.ts';
-import { logTail } from './log-tail.ts';
+import { logTail } from '../runtime/log-tail.ts';
 import { planInstance } from './plan.ts';
 import { awaitReady } from './readiness.ts';
 

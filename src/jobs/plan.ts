@@ -30,6 +30,8 @@ export function planInstance(spec: JobSpec, mark: InstanceMark, defaults: JobDef
     labels: { ...spec.labels, ...labelsOf(mark) },
     workingDir: spec.working_dir,
     user: spec.user,
+    hasCapabilities: spec.drop_capabilities !== true,
+    files: spec.read_only === true ? { writable: [] } : 'writable',
     network: spec.network ?? defaults.network,
     ports: spec.ports.map((port) => ({
       containerPort: port.container,

@@ -3,6 +3,7 @@ import { sleep, type Clock } from '../kernel/clock.ts';
 import type { InstanceId } from '../kernel/ids.ts';
 import type { InstanceView, RuntimeDriver } from '../runtime/driver.ts';
 import { RuntimeError } from '../runtime/errors.ts';
+import { reachOf } from '../runtime/reach.ts';
 import { DeployFailure, outcomeOfExit } from './failure.ts';
 import type { JobSpec } from './spec.ts';
 
@@ -77,22 +78,11 @@ function exitedDuringStart(view: InstanceView): DeployFailure {
   });
 }
 
-/**
- * Asks the container itself wherever its address can be reached: the engine's proxy in front of a published port accepts
- * connections before anybody listens behind it. Only where containers live in a virtual machine is there nothing else.
- */
 function acceptsConnections(view: InstanceView, containerPort: number): Promise<boolean> {
-  const published = view.ports.find(
-    (port) => port.containerPort === containerPort && port.protocol === 'tcp',
-  );
-  const target =
-    process.platform === 'linux' || published === undefined
-      ? { host: view.address, port: containerPort }
-      : { host: published.hostAddress, port: published.hostPort };
-  const { host, port } = target;
-  if (host === undefined) return Promise.resolve(false);
+  const target = reachOf(view, containerPort);
+  if (target === undefined) return Promise.resolve(false);
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect(target);
     const settle = (isOpen: boolean): void => {
       socket.destroy();
       resolve(isOpen);

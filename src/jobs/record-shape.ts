@@ -49,6 +49,8 @@ const spec = z.object({
   ports: z.array(port).max(SPEC_LIMITS.portCount).default([]),
   working_dir: text(4_096).exactOptional(),
   user: text(129).exactOptional(),
+  drop_capabilities: z.boolean().exactOptional(),
+  read_only: z.boolean().exactOptional(),
   network: text(128).exactOptional(),
   restart: z
     .object({ policy: z.enum(['no', 'on-failure', 'always']), max_attempts: count })

@@ -151,6 +151,8 @@ function specMessage(spec: JobSpec): RecordMessage['spec'] {
     ports: unlessEmpty(spec.ports),
     working_dir: spec.working_dir,
     user: spec.user,
+    drop_capabilities: spec.drop_capabilities,
+    read_only: spec.read_only,
     network: spec.network,
     restart: policy === 'no' && maxAttempts === 10 ? undefined : spec.restart,
     stop_signal: spec.stop_signal,

@@ -124,6 +124,11 @@ const specFields = z.strictObject({
     .regex(/^[A-Za-z0-9_.-]{1,64}(:[A-Za-z0-9_.-]{1,64})?$/, { error: 'must be user or user:group' })
     .optional()
     .describe('user or user:group'),
+  drop_capabilities: z
+    .boolean()
+    .optional()
+    .describe('true: not even the capabilities that root has by default in a container'),
+  read_only: z.boolean().optional().describe('true: its files cannot be written, but for a /tmp in memory'),
   network: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/, { error: 'must be the name of a network' })

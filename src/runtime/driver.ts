@@ -73,6 +73,8 @@ export interface ImageInfo {
   readonly labels: Readonly<Record<string, string>>;
   /** As `EngineInfo` names them: `amd64`. */
   readonly architecture: string;
+  /** The directory that its programs begin in; `/` where it does not say. */
+  readonly workingDir: string;
 }
 
 export interface ImageSummary {
@@ -128,6 +130,13 @@ export interface InstancePlan {
   readonly labels: Readonly<Record<string, string>>;
   readonly workingDir: string | undefined;
   readonly user: string | undefined;
+  /** Those that an engine gives root by default, as far as jobs may have them at all; otherwise none. */
+  readonly hasCapabilities: boolean;
+  /**
+   * Whether it may write its files. Else only a `/tmp` in memory, and these directories, each a copy of the image's that goes with
+   * the container.
+   */
+  readonly files: 'writable' | { readonly writable: readonly string[] };
   /** Name of a network that the driver makes when it is absent, or `none`. */
   readonly network: string;
   readonly ports: readonly PortPlan[];

@@ -21,6 +21,7 @@ const IMAGE: ImageInfo = {
   sizeBytes: 1,
   labels: {},
   architecture: 'none',
+  workingDir: '/',
 };
 const INFO: EngineInfo = { name: 'No-op Engine', version: '1', apiVersion: '1', architecture: 'none' };
 

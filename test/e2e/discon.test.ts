@@ -295,6 +295,13 @@ describe('what simulators rely on', () => {
     await untilNothingIsLeft(own.home);
   });
 
+  test('0.10.14 a live test really calls', async () => {
+    const report = await node.rpc('ControllerService.Test', { id: 'rosco', version: '2.9.4' });
+    expect(report).toMatchObject({ passed: true, fail: 0, message: 'DISCON called 1 times' });
+    expect(report).toHaveProperty('start_ms');
+    expect(report).toHaveProperty('answer_ms');
+  });
+
   test('0.10.16 the metrics tell of sessions and instances', async () => {
     await open('/ws?controller=rosco');
     const metrics = (await node.get('/metrics')).text;

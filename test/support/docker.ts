@@ -138,6 +138,8 @@ export class DockerRun implements AsyncDisposable {
       env: {},
       workingDir: undefined,
       user: undefined,
+      hasCapabilities: true,
+      files: 'writable',
       network: 'none',
       ports: [],
       memoryBytes: 64 * 1024 ** 2,

@@ -137,6 +137,7 @@ export class FakeDriver implements RuntimeDriver {
       sizeBytes: 1,
       labels: {},
       architecture: ARCHITECTURE,
+      workingDir: '/',
       ...info,
     };
     const { canonical: key, familiar } = parseImageReference(reference);

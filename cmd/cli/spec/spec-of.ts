@@ -26,6 +26,8 @@ export function specOf(
     ports: options.publish?.map(parsePublish),
     working_dir: options.workdir,
     user: options.user,
+    drop_capabilities: options.dropCapabilities,
+    read_only: options.readOnly,
     network: options.network,
     restart: options.restart === undefined ? undefined : restartOf(options.restart),
     stop_signal: options.stopSignal,

@@ -14,6 +14,8 @@ export interface SpecOptions {
   readonly entrypoint?: string;
   readonly workdir?: string;
   readonly user?: string;
+  readonly dropCapabilities?: boolean;
+  readonly readOnly?: boolean;
   readonly network?: string;
   readonly restart?: string;
   readonly stopSignal?: string;
@@ -80,6 +82,8 @@ function resourceOptions(): readonly Option[] {
     option('--pids <count>', 'most processes and threads').argParser(wholeNumber(1)),
     option('-p, --publish <port>', 'publish a port: [ADDRESS:][HOST:]CONTAINER[/udp]').argParser(collect),
     option('--network <name>', 'the network to attach it to, or none'),
+    option('--drop-capabilities', 'take all capabilities from it, those of root included'),
+    option('--read-only', 'its files cannot be written, but for a /tmp in memory'),
   ];
 }
 

@@ -24,6 +24,11 @@ const ACTIONS: Readonly<Record<string, ActionEntry>> = {
     takes: ['version'],
     load: async () => (await import('./controllers/show.ts')).validate,
   },
+  test: {
+    operand: 'id',
+    takes: ['version'],
+    load: async () => (await import('./controllers/test.ts')).test,
+  },
   add: { operand: 'file', takes: [], load: async () => (await import('./controllers/add.ts')).add },
   rm: {
     operand: 'id',
@@ -41,11 +46,11 @@ A file for add is JSON of one controller, of a list of them, or of a whole datab
 export const defineControllers: DefineVerb = (command, cli) => {
   command
     .description(
-      'List the controllers that connections are led to, show one, look through the images for new ones, look into the library of one anew, add some, or take one away.',
+      'List the controllers that connections are led to, show one, look through the images for new ones, look into the library of one anew, start one once to see what it answers, add some, or take one away.',
     )
     .addArgument(new Argument('[action]', 'what to do').choices(Object.keys(ACTIONS)).default('ls'))
-    .argument('[controller]', `with show, validate and rm: ${OPERANDS.id}; with add: ${OPERANDS.file}`)
-    .option('--version <version>', 'with show, validate and rm: which, where an id has several')
+    .argument('[controller]', `with show, validate, test and rm: ${OPERANDS.id}; with add: ${OPERANDS.file}`)
+    .option('--version <version>', 'with show, validate, test and rm: which, where an id has several')
     .option('-y, --yes', 'with rm: do not ask')
     .addHelpText('after', NOTES);
   addClientOptions(command);

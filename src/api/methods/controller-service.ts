@@ -4,12 +4,24 @@ import { CONTROLLER_LIMITS, controllerDraftSchema } from '../../catalog/controll
 import { CatalogError } from '../../catalog/errors.ts';
 import { QUERY_LIMITS } from '../../catalog/selection.ts';
 import { HIDDEN } from '../../jobs/hidden.ts';
-import { controllerListView, controllerView, discoveryView, resolutionView } from '../controller-views.ts';
+import {
+  controllerListView,
+  controllerView,
+  discoveryView,
+  liveTestView,
+  resolutionView,
+} from '../controller-views.ts';
 import type { Controllers } from '../ports.ts';
 import type { ResolutionView } from '../wire.ts';
 import { defineMethod } from './definition.ts';
 import { noParams } from './fields.ts';
-import { controllerListResult, controllerResult, discoveryResult, resolutionResult } from './results.ts';
+import {
+  controllerListResult,
+  controllerResult,
+  discoveryResult,
+  liveTestResult,
+  resolutionResult,
+} from './results.ts';
 
 const idField = z.string().min(1).max(CONTROLLER_LIMITS.idLength).describe('id of a controller');
 const versionField = z.string().max(CONTROLLER_LIMITS.versionLength);
@@ -105,6 +117,20 @@ export const validate = defineMethod<'ControllerService.Validate'>()({
   errors: ['not_found', 'image_error'],
   handle: async ({ id, version }, { controllers }, { signal }) =>
     controllerView(await controllers.validate(id, version, signal)),
+});
+
+export const test = defineMethod<'ControllerService.Test'>()({
+  summary:
+    'Starts a controller once, without capabilities and with files it cannot write, makes the first call of a simulation, and ' +
+    'says what came of it. The controller stays as it is.',
+  scope: 'full',
+  params: z.strictObject(highest),
+  result: liveTestResult,
+  errors: ['not_found', 'image_error'],
+  handle: async ({ id, version }, { controllers }, { signal }) => {
+    const controller = existing(id, version, controllers);
+    return liveTestView(controller, await controllers.test(id, controller.version, signal));
+  },
 });
 
 export const resolve = defineMethod<'ControllerService.Resolve'>()({

@@ -9,6 +9,7 @@ import type {
   IdentityView,
   JobDetailView,
   JobEventView,
+  LiveTestView,
   JobView,
   LogEntry,
   NodeInfoView,
@@ -245,6 +246,17 @@ export const discoveryResult = (): z.ZodType<DiscoveryView> => {
     skipped: z.array(z.strictObject({ image: z.string(), reason: z.string() })),
   });
 };
+
+export const liveTestResult = (): z.ZodType<LiveTestView> =>
+  z.strictObject({
+    ...{ id: z.string(), version: z.string(), image: z.string(), digest: z.string() },
+    passed: z.boolean(),
+    info: z.string(),
+    start_ms: omittable(z.int()),
+    answer_ms: omittable(z.int()),
+    fail: omittable(z.int()),
+    message: omittable(z.string()),
+  });
 
 export const resolutionResult = (): z.ZodType<ResolutionView> =>
   z.strictObject({

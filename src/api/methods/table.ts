@@ -45,6 +45,7 @@ export const METHODS = {
   'ControllerService.Remove': controllerService.remove,
   'ControllerService.Discover': controllerService.discover,
   'ControllerService.Validate': controllerService.validate,
+  'ControllerService.Test': controllerService.test,
   'ControllerService.Resolve': controllerService.resolve,
   'SessionService.List': sessionService.list,
   'SessionService.Close': sessionService.close,

@@ -1,6 +1,6 @@
 import { formatSize } from '../../kernel/size.ts';
 import type { InstanceFile } from '../../runtime/driver.ts';
-import { CONTROLLER_LIMITS } from '../controller.ts';
+import { plainLine } from '../plain-line.ts';
 import { ElfError } from '../elf/errors.ts';
 import { readLibrary, type SharedLibrary } from '../elf/library.ts';
 import { isKnownArchitecture, runsOn } from '../elf/machines.ts';
@@ -97,8 +97,6 @@ function invalid(info: string): Verdict {
   return bounded(false, info);
 }
 
-/** Names in a file may be long, and hold what would spoil a line. */
 function bounded(isValid: boolean, info: string): Verdict {
-  const plain = info.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
-  return { isValid, info: plain.slice(0, CONTROLLER_LIMITS.infoLength), format: undefined };
+  return { isValid, info: plainLine(info), format: undefined };
 }

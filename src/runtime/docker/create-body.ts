@@ -8,6 +8,9 @@ import { parseImageReference } from '../image-reference.ts';
 const LOG_FILE_SIZE = '10m';
 const LOG_FILE_COUNT = '3';
 
+/** Counts as memory of the container. Programs may load libraries from there. */
+const TEMPORARY_FILES = 'rw,exec,nosuid,nodev,size=64m,mode=1777';
+
 /** Networks of the engine's own that give away the host's, or join containers that know nothing of each other. */
 const REFUSED_NETWORKS: ReadonlySet<string> = new Set(['host', 'default', 'bridge', 'nat', 'ingress']);
 const NETWORK_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
@@ -25,6 +28,7 @@ export function createBody(plan: InstancePlan): ContainerCreateOptions {
     ...(plan.arguments.length === 0 && plan.entrypoint === undefined ? {} : { Cmd: [...plan.arguments] }),
     Env: Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
     Labels: { ...plan.labels },
+    ...(plan.files === 'writable' ? {} : { Volumes: volumes(plan.files.writable) }),
     ...(plan.workingDir === undefined ? {} : { WorkingDir: plan.workingDir }),
     ...(plan.user === undefined ? {} : { User: plan.user }),
     ...(plan.stopSignal === undefined ? {} : { StopSignal: plan.stopSignal }),
@@ -47,7 +51,8 @@ function hostConfig(plan: InstancePlan): NonNullable<ContainerCreateOptions['Hos
     NanoCpus: Math.round(plan.cpus * 1e9),
     PidsLimit: plan.pids,
     Privileged: false,
-    CapDrop: ['NET_RAW'],
+    CapDrop: [plan.hasCapabilities ? 'NET_RAW' : 'ALL'],
+    ...(plan.files === 'writable' ? {} : { ReadonlyRootfs: true, Tmpfs: { '/tmp': TEMPORARY_FILES } }),
     SecurityOpt: ['no-new-privileges'],
     // Reaps orphans, and hands the stop signal on to programs that, as process 1, would ignore it.
     Init: true,
@@ -56,6 +61,11 @@ function hostConfig(plan: InstancePlan): NonNullable<ContainerCreateOptions['Hos
     AutoRemove: false,
     LogConfig: { Type: 'json-file', Config: { 'max-size': LOG_FILE_SIZE, 'max-file': LOG_FILE_COUNT } },
   };
+}
+
+/** Anonymous ones: the engine fills them with what the image has there, and removes them with the container. */
+function volumes(directories: readonly string[]): Record<string, object> {
+  return Object.fromEntries(directories.map((directory) => [directory, {}]));
 }
 
 function checkNetwork(network: string): void {

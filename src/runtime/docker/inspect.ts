@@ -163,7 +163,7 @@ const imageReply = z.object({
   RepoDigests: z.array(z.string()).nullish(),
   Size: z.number().default(0),
   Architecture: z.string().default('unknown'),
-  Config: z.object({ Labels: labels }).nullish(),
+  Config: z.object({ Labels: labels, WorkingDir: z.string().nullish() }).nullish(),
 });
 
 /** An image can have come from several registries: `repository` says whose digest is meant. */
@@ -176,6 +176,7 @@ export function decodeImage(reply: unknown, repository: string): ImageInfo {
     sizeBytes: image.Size,
     labels: image.Config?.Labels ?? {},
     architecture: image.Architecture,
+    workingDir: image.Config?.WorkingDir || '/',
   };
 }
 

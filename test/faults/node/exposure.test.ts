@@ -87,6 +87,8 @@ test('A10: every container that the node makes has the limits that are promised'
     { ports: [{ container: 80 }] },
     { network: 'none' },
     { user: 'guest' },
+    { drop_capabilities: true },
+    { read_only: true },
   ];
   for (const spec of specs) {
     const { job_id } = await node.rpc('ContainerService.Create', {
@@ -101,7 +103,8 @@ test('A10: every container that the node makes has the limits that are promised'
     expect(HostConfig, JSON.stringify(spec)).toMatchObject({
       Privileged: false,
       CapAdd: null,
-      CapDrop: ['NET_RAW'],
+      CapDrop: ['drop_capabilities' in spec ? 'ALL' : 'NET_RAW'],
+      ReadonlyRootfs: 'read_only' in spec,
       SecurityOpt: ['no-new-privileges'],
       PidsLimit: resources === undefined ? 256 : 20,
       Memory: memory,

@@ -204,6 +204,19 @@ describe('ControllerService', () => {
     expect(result).toHaveProperty('validated_at');
   });
 
+  test('Test starts it once, and says what came of it', async () => {
+    const { api, controllers } = await startWith([{ ...ROSCO, start_timeout: '1ms' }]);
+    controllers.driver.addImage('rosco:2.9.4');
+    expect(await resultOf(api, 'ControllerService.Test', { id: 'rosco' })).toEqual({
+      ...{ id: 'rosco', version: '2.9.4', image: 'rosco:2.9.4', digest: 'sha256:rosco:2.9.4' },
+      passed: false,
+      info: 'Live test failed: it accepted no connection within 1 ms',
+    });
+    expect(controllers.driver.calls).toMatchObject({ create: 1, start: 1, remove: 1 });
+    const missing = await rpc(api.port, 'ControllerService.Test', { id: 'nope' });
+    expect(failureOf(missing).slice(0, 2)).toEqual([-32001, 'controller_not_found']);
+  });
+
   test('Validate fails as the engine does', async () => {
     const { api, controllers } = await startWith();
     const missing = await rpc(api.port, 'ControllerService.Validate', { id: 'rosco' });
@@ -256,7 +269,9 @@ describe('ControllerService', () => {
     expect((await call('ControllerService.List', {})).result).toEqual({ controllers: [] });
     expect((await call('SessionService.List', {})).result).toEqual({ sessions: [] });
     for (const method of [
-      ...['Register', 'Update', 'Remove', 'Discover', 'Validate'].map((name) => `ControllerService.${name}`),
+      ...['Register', 'Update', 'Remove', 'Discover', 'Validate', 'Test'].map(
+        (name) => `ControllerService.${name}`,
+      ),
       'SessionService.Close',
     ])
       expect((await call(method, { id: 'x' })).error?.data.reason, method).toBe('forbidden');

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Catalog } from '../../../src/catalog/catalog.ts';
 import type { Controller } from '../../../src/catalog/controller.ts';
 import type { CatalogOptions } from '../../../src/catalog/options.ts';
-import { VALIDATION_LABEL } from '../../../src/catalog/validation/inspection.ts';
+import { VALIDATION_LABEL } from '../../../src/catalog/brief-containers.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { DockerDriver } from '../../../src/runtime/docker/docker-driver.ts';
 import { OWNER_LABEL } from '../../../src/runtime/owner-label.ts';
@@ -15,6 +15,7 @@ import { writeLibrary } from '../../support/elf-writer.ts';
 import type { FileTree } from '../../support/fake-files.ts';
 import { importFileImage } from '../../support/file-image.ts';
 import { library } from '../../support/libraries.ts';
+import { LIVE_TEST } from '../../support/catalog.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { TestRegistry } from '../../support/registry.ts';
 
@@ -46,7 +47,10 @@ afterEach(async () => {
   expect(await driver.list({ [OWNER_LABEL]: run.id })).toEqual([]);
 });
 
-async function open(discovery: Partial<CatalogOptions['discovery']> = {}): Promise<void> {
+async function open(
+  discovery: Partial<CatalogOptions['discovery']> = {},
+  validation: Partial<CatalogOptions['validation']> = {},
+): Promise<void> {
   catalog = new Catalog(
     {
       file: join(directory, 'controllers.json'),
@@ -58,7 +62,8 @@ async function open(discovery: Partial<CatalogOptions['discovery']> = {}): Promi
         followImages: false,
         ...discovery,
       },
-      validation: { enabled: true, verifySymbols: true },
+      validation: { enabled: true, verifySymbols: true, isLive: false, ...validation },
+      liveTest: { ...LIVE_TEST, network: run.network, startTimeoutMs: 20_000, answerTimeoutMs: 3_000 },
     },
     { driver, clock: systemClock, logger: SILENT_LOGGER },
   );

@@ -111,6 +111,18 @@ describe('controllers validate and discover', () => {
     expect(stdout).toMatch(/^rosco@2\.9\.4 is invalid: .*\/app\/libdiscon\.so/);
   });
 
+  it('test says what came of it, and ends with 1 when it did not pass', async () => {
+    const { run, controllers } = await nodeOf({ ...ROSCO, start_timeout: '1ms' });
+    controllers.driver.addImage('rosco:2.9.4');
+    const { code, stdout } = await run(['test', 'rosco']);
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: 'rosco@2.9.4: Live test failed: it accepted no connection within 1 ms\n',
+    });
+    const json = await run(['test', 'rosco', '--output', 'json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({ id: 'rosco', passed: false });
+  });
+
   it('discover says what changed, and which images were skipped', async () => {
     const { run, controllers } = await nodeOf();
     const label = (name: string) => `org.discon.controller.${name}`;

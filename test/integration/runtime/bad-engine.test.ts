@@ -31,6 +31,8 @@ const PLAN: InstancePlan = {
   labels: {},
   workingDir: undefined,
   user: undefined,
+  hasCapabilities: true,
+  files: 'writable',
   network: 'none',
   ports: [],
   memoryBytes: 64 * MIB,

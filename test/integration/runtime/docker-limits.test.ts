@@ -47,6 +47,7 @@ describe('A10: a container the driver made', () => {
       NanoCpus: 500_000_000,
       PidsLimit: 50,
       CapDrop: ['NET_RAW'],
+      ReadonlyRootfs: false,
       SecurityOpt: ['no-new-privileges'],
       Init: true,
       Privileged: false,
@@ -105,6 +106,18 @@ describe('A10: a container the driver made', () => {
     const SYS_ADMIN = 21n;
     expect((effective >> NET_RAW) & 1n).toBe(0n);
     expect((effective >> SYS_ADMIN) & 1n).toBe(0n);
+  });
+
+  it('has no capability at all, and writes no file but temporary ones, where it may not', async () => {
+    const files = { writable: ['/etc'] };
+    const { output } = await runScript(
+      'cat /proc/self/status; for d in / /tmp /etc; do echo x > $d/new && echo "wrote $d"; done; ls /etc',
+      { hasCapabilities: false, files },
+    );
+    expect(output).toMatch(/CapEff:\s*0{16}\nCapBnd:\s*0{16}/);
+    expect(output.match(/wrote .*/g)).toEqual(['wrote /tmp', 'wrote /etc']);
+    // What the image has there is there.
+    expect(output).toContain('passwd');
   });
 
   it('is killed when it takes more memory than it may, and that is told', async () => {

@@ -3,13 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/catalog/catalog.ts';
 import type { ControllerDraft, ControllerRecord } from '../../../src/catalog/controller.ts';
 import type { CatalogOptions } from '../../../src/catalog/options.ts';
-import { VALIDATION_LABEL } from '../../../src/catalog/validation/inspection.ts';
+import { VALIDATION_LABEL } from '../../../src/catalog/brief-containers.ts';
 import { classify } from '../../../src/jobs/classify.ts';
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { OWNER_LABEL } from '../../../src/runtime/owner-label.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
 import { FakeDriver } from '../../support/fake-driver.ts';
+import { LIVE_TEST } from '../../support/catalog.ts';
 import { PATIENCE } from '../../support/patience.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 import { writeLibrary } from '../../support/elf-writer.ts';
@@ -59,7 +60,8 @@ async function open({ discovery, validation, clock = systemClock }: Changes = {}
         followImages: false,
         ...discovery,
       },
-      validation: { enabled: true, verifySymbols: true, ...validation },
+      validation: { enabled: true, verifySymbols: true, isLive: false, ...validation },
+      liveTest: LIVE_TEST,
     },
     { driver, clock, logger: SILENT_LOGGER },
   );
@@ -312,21 +314,6 @@ describe('validation', () => {
     expect(driver.calls.create).toBe(0);
   });
 
-  it('goes further where somebody has more to look at', async () => {
-    addRosco();
-    const seen: string[] = [];
-    const furtherChecks = [
-      async (_subject: object, imageId: string) => {
-        seen.push(imageId);
-        return { isValid: false, info: 'it does not answer', format: undefined };
-      },
-    ];
-    const catalog = await open({ validation: { furtherChecks } });
-    await catalog.discover();
-    expect(seen).toEqual(['sha256:rosco']);
-    expect(catalog.find('rosco')).toMatchObject({ is_valid: false, validate_info: 'it does not answer' });
-  });
-
   it('is done anew when what it was asked to verify is another thing', async () => {
     addRosco('sha256:bad', writeLibrary(AMD64, ['other']));
     const strict = await open();
@@ -352,6 +339,8 @@ describe('leftovers of a crash', () => {
       ...{
         workingDir: undefined,
         user: undefined,
+        hasCapabilities: false,
+        files: 'writable' as const,
         network: 'none',
         ports: [],
         memoryBytes: 1,
@@ -582,9 +571,9 @@ describe('the catalog', () => {
   });
 
   it('can be closed before it was started', async () => {
-    const options = { file: temp.file, owner: OWNER };
+    const options = { file: temp.file, owner: OWNER, liveTest: LIVE_TEST };
     const discovery = { mode: 'startup', intervalMs: 1, removeMissing: false, followImages: true } as const;
-    const validation = { enabled: true, verifySymbols: true };
+    const validation = { enabled: true, verifySymbols: true, isLive: false };
     const catalog = new Catalog(
       { ...options, discovery, validation },
       { driver, clock: systemClock, logger: SILENT_LOGGER },

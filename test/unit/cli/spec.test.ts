@@ -114,7 +114,7 @@ describe('the spec of a run', () => {
   it('reaches every field of a spec, in a form that the node takes', () => {
     const line =
       '-n web -e A=1 -e HERE -m 512m --cpu 0.5 --pids 64 -l team=blue -p 8080:80 --entrypoint /bin/app --workdir /srv ' +
-      '-u 1000:1000 --network none --restart on-failure:3 --stop-signal SIGINT --stop-timeout 5s --health-tcp 80 ' +
+      '-u 1000:1000 --network none --drop-capabilities --read-only --restart on-failure:3 --stop-signal SIGINT --stop-timeout 5s --health-tcp 80 ' +
       '--health-interval 1s --health-timeout 2s --health-start-period 3s --health-retries 4 --pull never --retry 2 ' +
       '--retry-backoff 1s --queue-timeout 1m --pull-timeout 2m --start-timeout 3m --run-timeout 4m --priority -5 ' +
       '--idempotency-key k --ttl 1h --on any app serve';

@@ -188,9 +188,16 @@ describe('a shared instance', () => {
     const pool = startPool();
     const before = await pool.acquire(sharedTemplate(), NEVER);
     const after = await pool.acquire(sharedTemplate({ env: { DEBUG_LEVEL: '2' } }), NEVER);
+    expect(after.job).not.toBe(before.job);
     const { id: imageId } = (await harness.fake.findImage(TEST_IMAGE)) ?? { id: '' };
-    const validated = await pool.acquire(sharedTemplate({ imageId }), NEVER);
-    expect(new Set([before, after, validated].map(({ job }) => job)).size).toBe(3);
+    // Made before anything was known of the image, it will do.
+    const validated = await pool.acquire(sharedTemplate({ imageId, maxConnections: 3 }), NEVER);
+    expect(validated.job).toBe(before.job);
+    const made = await pool.acquire(sharedTemplate({ imageId, maxConnections: 1 }), NEVER);
+    expect(made.job).not.toBe(before.job);
+    // The name stands for another image from now on, of which there is none yet: it is not served by the former.
+    const other = sharedTemplate({ imageId: 'sha256:other', maxConnections: 1 });
+    await expect(pool.acquire(other, NEVER)).rejects.toMatchObject({ code: 'start_failed' });
   });
 
   test('goes on over a restart of the node and is taken up again; exclusive ones end', async () => {

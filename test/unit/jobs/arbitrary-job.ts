@@ -46,6 +46,8 @@ export const anySpec = fc.record(
       { maxLength: 3 },
     ),
     working_dir: text(100).map((path) => `/${path}`),
+    drop_capabilities: fc.boolean(),
+    read_only: fc.boolean(),
     restart: fc.record(
       {
         policy: fc.constantFrom('no' as const, 'on-failure' as const, 'always' as const),

@@ -38,6 +38,8 @@ describe('a plan', () => {
       user: '1000:1000',
       working_dir: '/srv',
       network: 'none',
+      drop_capabilities: true,
+      read_only: true,
     });
     expect(planInstance(spec, mark, TEST_DEFAULTS)).toMatchObject({
       arguments: ['-x'],
@@ -52,6 +54,8 @@ describe('a plan', () => {
       user: '1000:1000',
       workingDir: '/srv',
       network: 'none',
+      hasCapabilities: false,
+      files: { writable: [] },
     });
   });
 });

@@ -27,6 +27,8 @@ function strayPlan(mark: Partial<InstanceMark> = {}, more: Partial<InstancePlan>
     labels: labelsOf(whole),
     workingDir: undefined,
     user: undefined,
+    hasCapabilities: true,
+    files: 'writable',
     network: 'container-manager',
     ports: [],
     memoryBytes: 1,

@@ -19,6 +19,8 @@ function plan(behaviour: Behaviour = {}): InstancePlan {
     labels: LABELS,
     workingDir: undefined,
     user: undefined,
+    hasCapabilities: true,
+    files: 'writable',
     network: 'none',
     ports: [],
     memoryBytes: 64 * 1024 ** 2,

@@ -17,6 +17,8 @@ const PLAN: InstancePlan = {
     { containerPort: 80, protocol: 'tcp', hostPort: 8080, hostAddress: '::1' },
     { containerPort: 53, protocol: 'udp', hostPort: 53, hostAddress: '127.0.0.1' },
   ],
+  hasCapabilities: true,
+  files: 'writable',
   memoryBytes: 512 * 1024 ** 2,
   cpus: 1.5,
   pids: 256,
