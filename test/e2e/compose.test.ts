@@ -8,6 +8,9 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { provideBaseImage } from '../support/base-image.ts';
+import { disconArguments, messageIn } from '../support/discon/arguments.ts';
+import { DisconClient } from '../support/discon/client.ts';
+import { importControllerImage, LIBRARY_PATHS } from '../support/discon/image.ts';
 import { ComposeCluster, composeConfig, composePrograms, type Service } from '../support/compose.ts';
 import { buildTestImage, requireDocker, TEST_IMAGE } from '../support/docker.ts';
 import { httpCall, rpcCall } from '../support/node-process.ts';
@@ -187,21 +190,46 @@ describe.each(await composePrograms())('%s', (program) => {
       expect(other['container-manager.cluster']).toBe(here['container-manager.cluster']);
     });
 
-    it('refuse a stranger in their own network', async () => {
+    it('reach the containers they make: one that is ready by a port, and one that a client is led to', async () => {
+      await using made = await importControllerImage(docker, { type: null });
+      const [service] = SERVICES;
+      const port = cluster.ports[service];
+      const healthcheck = { tcp: 8080 };
+      const params = { image: made.reference, healthcheck, wait_ms: PATIENCE.timeout };
+      const { job_id } = await rpcCall(port, 'ContainerService.Create', params);
+      expect(await rpcCall(port, 'ContainerService.Status', { job_id })).toMatchObject({ status: 'running' });
+      await rpcCall(port, 'ContainerService.Stop', { job_id });
+      const entry = { id: 'rosco', version: '1', image: made.reference };
+      const library = { library_path: LIBRARY_PATHS.controller, proc_name: 'DISCON' };
+      await rpcCall(port, 'ControllerService.Register', { ...entry, ...library });
+      const serverAddress = `127.0.0.1:${port}`;
+      using client = await DisconClient.connect({ serverAddress, libraryPath: 'rosco', proc: 'DISCON' });
+      const given = disconArguments();
+      await client.call(given);
+      expect(messageIn(given)).toBe('DISCON called 1 times');
+    });
+
+    it('refuse a stranger in their own networks, a container they made among them', async () => {
+      for (const network of [cluster.network, cluster.project]) {
+        const output = await talkFrom(network);
+        expect(output.match(/^HTTP.*$/gm), network).toEqual(Array(4).fill('HTTP/1.1 401 Unauthorized'));
+      }
+    });
+
+    async function talkFrom(network: string): Promise<string> {
       const talks: string[] = [];
       for (const service of SERVICES) {
-        const address = await cluster.addressOf(service);
+        const address = await cluster.addressOf(service, network);
         const head = `HTTP/1.1\\r\\nHost: ${address}:8080\\r\\nConnection: close\\r\\n`;
         const body = '{"jsonrpc":"2.0","id":1,"method":"QueueService.Stats"}';
         const fields = `Content-Type: application/json\\r\\nContent-Length: ${body.length}\\r\\n`;
         for (const request of [`POST /jrpc ${head}${fields}\\r\\n${body}`, `GET /jobs ${head}\\r\\n`])
           talks.push(`printf '${request}' | nc ${address} 8080`);
       }
-      const HostConfig = { NetworkMode: cluster.network };
+      const HostConfig = { NetworkMode: network };
       const stranger = { Image: TEST_IMAGE, Cmd: ['sh', '-c', talks.join('; echo; ')], HostConfig };
-      const { output } = await runToEnd(stranger);
-      expect(output.match(/^HTTP.*$/gm)).toEqual(Array(4).fill('HTTP/1.1 401 Unauthorized'));
-    });
+      return (await runToEnd(stranger)).output;
+    }
 
     it('let their client be used inside, as who may read their files', async () => {
       const container = await cluster.container('node-2');
@@ -217,7 +245,8 @@ describe.each(await composePrograms())('%s', (program) => {
       for (const service of SERVICES) {
         expect((await (await cluster.container(service)).inspect()).State.ExitCode, service).toBe(0);
       }
-      await cluster.command(['down']);
+      // Their jobs run on, and so does the network that these are in.
+      await cluster.command(['rm', '--force']);
       await cluster.up();
       const status = await rpcCall(cluster.ports['node-1'], 'ContainerService.Status', { job_id });
       expect(status).toMatchObject({ job_id, status: 'complete' });

@@ -73,10 +73,11 @@ export async function composeConfig(program: string): Promise<{ config: ComposeC
 export class ComposeCluster implements AsyncDisposable {
   readonly docker: Docker;
   readonly project = `cm-test-${randomUUID().slice(0, 8)}`;
-  /** The project's name is also that of the network of its jobs' containers, and of every image made for it. */
+  /** The project's name is also that of the network that its jobs are in, and of every image made for it. */
   readonly image = `${this.project}:latest`;
   readonly ports: Readonly<Record<Service, number>>;
-  readonly subnet = `10.${randomInt(64, 128)}.${randomInt(256)}`;
+  readonly subnet = `10.${randomInt(64, 96)}.${randomInt(256)}`;
+  readonly jobsSubnet = `10.${randomInt(96, 128)}.${randomInt(256)}`;
   readonly #program: readonly string[];
   readonly #directory = mkdtempSync(join(tmpdir(), 'cm-compose-'));
   #imagesBefore: ReadonlySet<string> = new Set();
@@ -120,6 +121,8 @@ export class ComposeCluster implements AsyncDisposable {
       CM_PORT_1: String(this.ports['node-1']),
       CM_PORT_2: String(this.ports['node-2']),
       CM_SUBNET: this.subnet,
+      CM_JOBS_SUBNET: this.jobsSubnet,
+      CM_JOBS_NETWORK: this.project,
       ...(this.#socket === undefined ? {} : { CM_DOCKER_SOCKET: this.#socket }),
     };
     return run(program, [...words, ...files, ...args], { env, timeout, maxBuffer: MAX_OUTPUT_BYTES });
@@ -138,21 +141,22 @@ export class ComposeCluster implements AsyncDisposable {
     return `${this.project}_cluster`;
   }
 
-  async addressOf(service: Service): Promise<string> {
+  async addressOf(service: Service, network: string): Promise<string> {
     const { NetworkSettings } = await (await this.container(service)).inspect();
-    return NetworkSettings.Networks[this.network]?.IPAddress ?? '';
+    return NetworkSettings.Networks[network]?.IPAddress ?? '';
   }
 
   /** The containers that the nodes made for jobs. */
   async jobContainers(): Promise<Docker.ContainerInfo[]> {
-    return this.docker.listContainers({ all: true, filters: { network: [this.project] } });
+    const filters = { network: [this.project], label: ['container-manager.job'] };
+    return this.docker.listContainers({ all: true, filters });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.command(['down', '--volumes', '--remove-orphans', '--timeout', '2']);
+    await this.command(['stop', '--timeout', '2']);
     for (const { Id } of await this.jobContainers())
       await this.docker.getContainer(Id).remove({ force: true });
-    await ignoreMissing(this.docker.getNetwork(this.project).remove());
+    await this.command(['down', '--volumes', '--remove-orphans']);
     // By their names: who else builds the same has the same image.
     for (const { RepoTags } of await this.docker.listImages({ filters: { reference: [this.project] } }))
       for (const tag of (RepoTags ?? []).filter((name) => name.startsWith(`${this.project}:`)))
@@ -180,7 +184,6 @@ export class ComposeCluster implements AsyncDisposable {
     const service = {
       labels: { [TEST_LABEL]: this.project },
       environment: {
-        CONTAINER_MANAGER_DOCKER_NETWORK: this.project,
         CONTAINER_MANAGER_DEFAULTS_MEMORY: '64m',
       },
       healthcheck: { interval: '1s' },
