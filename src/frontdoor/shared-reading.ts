@@ -34,7 +34,11 @@ export function afterWriteOf(chunk: Buffer): (() => void) | undefined {
 }
 
 function copyOf(bytes: number): Buffer {
-  if (bytes < LONG_BYTES) return Buffer.from(readBuffer.subarray(0, bytes));
+  if (bytes < LONG_BYTES) {
+    const short = Buffer.allocUnsafe(bytes);
+    readBuffer.copy(short, 0, 0, bytes);
+    return short;
+  }
   const copy = spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
   readBuffer.copy(copy, 0, 0, bytes);
   return copy.subarray(0, bytes);

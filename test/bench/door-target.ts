@@ -14,6 +14,7 @@ import { importControllerImage, LIBRARY_PATHS, type ControllerImage } from '../s
 import { openUpgrade } from '../support/discon/upgrade.ts';
 import { requireDocker } from '../support/docker.ts';
 import { TEST_DEFAULTS } from '../support/job-harness.ts';
+import { rpcCall } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Child } from './child.ts';
 import type { EngineDeploys, EngineTimes } from './children/engine.ts';
@@ -29,8 +30,10 @@ const STOP_MS = 1_000;
 /** For an engine that has removed a container to be done with it, so that the next to be measured does not wait for that. */
 const QUIET_MS = 300;
 
+type ControllerName = 'alone' | 'shared' | 'warm';
+
 /** As it stands in the database; each client has a container to itself, or all have the same. */
-const entryOf = (id: 'alone' | 'shared', image: string) => ({
+const entryOf = (id: ControllerName, image: string) => ({
   id,
   version: '1.0.0',
   image,
@@ -39,6 +42,7 @@ const entryOf = (id: 'alone' | 'shared', image: string) => ({
   ports: { internal: PORT, external: 0 },
   resources: { cpu: 1, memory: '64m', pids: PIDS },
   sharing: id === 'shared' ? ('shared' as const) : ('exclusive' as const),
+  idle_timeout: 1_000,
 });
 
 /** A node on the real engine with an image of a controller, and the same engine without a node. Removes whatever it made. */
@@ -68,7 +72,7 @@ export class DoorTarget implements AsyncDisposable {
     const docker = await requireDocker();
     const image = parts.use(await importControllerImage(docker, { type: null }));
     const dataDir = mkdtempSync(join(context.workDir, 'node-'));
-    const controllers = [entryOf('alone', image.reference), entryOf('shared', image.reference)];
+    const controllers = (['alone', 'shared', 'warm'] as const).map((id) => entryOf(id, image.reference));
     writeFileSync(join(dataDir, 'controllers.json'), JSON.stringify({ controllers }));
     const node = parts.use(new Child('node', context));
     const flags = { 'catalog-discovery': 'manual', 'frontdoor-stop-timeout': `${STOP_MS}ms` };
@@ -79,7 +83,7 @@ export class DoorTarget implements AsyncDisposable {
   }
 
   /** From a client's first byte to its 101, ms; then the client goes. */
-  async timeOpening(controller: 'alone' | 'shared'): Promise<number> {
+  async timeOpening(controller: ControllerName): Promise<number> {
     return timeUpgrade({
       host: '127.0.0.1',
       port: this.#port,
@@ -101,6 +105,22 @@ export class DoorTarget implements AsyncDisposable {
     const target = `${DOOR_PATH}?controller=shared`;
     const { socket } = await openUpgrade({ host: '127.0.0.1', port: this.#port, target });
     return { [Symbol.dispose]: () => void socket.destroy() };
+  }
+
+  /** From now on one container of the warm controller is ready and paused while nobody has it. */
+  async keepWarm(): Promise<void> {
+    await rpcCall(this.#port, 'ControllerService.Update', { id: 'warm', changes: { warm: 1 } });
+    await this.untilWarm();
+  }
+
+  /** Until that is so, and nothing else is left. */
+  async untilWarm(): Promise<void> {
+    await this.#engine.ask('clear');
+    await waitFor('one warm container and no other', CLEAR_LIMIT_MS, async () => {
+      const all = await this.#containers();
+      return all.length === 1 && all[0]?.State === 'paused';
+    });
+    await delay(QUIET_MS);
   }
 
   /** Create and start of the very same container, straight to the engine, ms. */

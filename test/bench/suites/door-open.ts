@@ -12,7 +12,11 @@ export const doorOpen: Suite = {
     // The first one makes the network that all of them need, and has the library looked at.
     await target.timeOpening('alone');
     await target.clear();
-    return [await measureCold(context, target), await measureShared(context, target)];
+    return [
+      await measureCold(context, target),
+      await measureShared(context, target),
+      await measureWarm(context, target),
+    ];
   },
 };
 
@@ -52,6 +56,27 @@ async function measureShared(context: BenchContext, target: DoorTarget): Promise
     unit: 'ms',
     baselineName: 'no node',
     aim: { kind: 'figure', below: 5 },
+    rounds,
+  });
+}
+
+/** A container that was kept ready and paused, for a client alone; the next is made when it has gone. */
+async function measureWarm(context: BenchContext, target: DoorTarget): Promise<Row> {
+  await target.keepWarm();
+  const rounds = await interleave({
+    rounds: context.isQuick ? 4 : 31,
+    warmUps: 1,
+    ours: () => target.timeOpening('warm'),
+    baseline: () => target.timeEngine(),
+    afterEach: () => target.untilWarm(),
+    onRound: (done, total) => context.progress.step(`warm, client ${done + 1} of ${total}`),
+  });
+  return rowOf({
+    suite: doorOpen.name,
+    name: 'client to 101, warm',
+    unit: 'ms',
+    baselineName: 'create + start',
+    aim: { kind: 'figure', below: 20 },
     rounds,
   });
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { rowOf, type Aim, type Row } from '../measure/row.ts';
 import { median } from '../measure/statistics.ts';
 import { takeTurns } from '../measure/take-turns.ts';
+import { startBareSplice } from '../relay/bare-splice.ts';
 import { requireTwoCores } from '../relay/cores.ts';
 import { Echo } from '../relay/echo.ts';
 import { startFrontDoor } from '../relay/front-door.ts';
@@ -24,7 +25,7 @@ const IDLE_CONNECTIONS = 4_000;
 const EARLIER_CONNECTIONS = 1_000;
 const SETTLE_MS = 1_000;
 
-type ProxyName = 'ours' | 'nginx' | 'haproxy';
+type ProxyName = 'ours' | 'nginx' | 'haproxy' | 'bare';
 type Contestant = ProxyName | 'direct';
 type Rounds = readonly Record<Contestant, number>[];
 
@@ -51,6 +52,7 @@ export const doorRelay: Suite = {
         ours: parts.use(await startFrontDoor(context, echo.port)),
         nginx: parts.use(await startNginx(context, echo.port)),
         haproxy: parts.use(await startHaproxy(context, echo.port)),
+        bare: parts.use(await startBareSplice(context, echo.port)),
       };
       const bench = { context, load, echo, proxies };
       for (const connections of [1, 100]) rows.push(...(await measureShort(bench, connections)));
@@ -114,7 +116,7 @@ async function inTurn(
   name: string,
   measure: (to: LoadTarget) => Promise<number>,
 ): Promise<Rounds> {
-  const busy: Record<ProxyName, number[]> = { ours: [], nginx: [], haproxy: [] };
+  const busy: Record<ProxyName, number[]> = { ours: [], nginx: [], haproxy: [], bare: [] };
   const through = (of: ProxyName) => async (): Promise<number> => {
     const { pid } = proxies[of];
     const [startedMs, spentMs] = [performance.now(), processorMs(pid)];
@@ -129,6 +131,7 @@ async function inTurn(
       ours: through('ours'),
       nginx: through('nginx'),
       haproxy: through('haproxy'),
+      bare: through('bare'),
       direct: () => measure(echo),
     },
     onRound: (done, total) => context.progress.step(`${name}, round ${done + 1} of ${total}`),
@@ -139,9 +142,11 @@ async function inTurn(
 
 /** Whether the proxies are what was measured: one that is not busy waits for the load, or for the machine. */
 function describe(name: string, rounds: Rounds, busy: Readonly<Record<ProxyName, number[]>>): string {
-  const direct = median(rounds.map((round) => round.direct)).toFixed(0);
+  const [direct, bare] = (['direct', 'bare'] as const).map((of) =>
+    median(rounds.map((round) => round[of])).toFixed(0),
+  );
   const shares = Object.entries(busy).map(([of, all]) => `${of} ${(100 * median(all)).toFixed(0)} %`);
-  return `${name}: ${direct} without a proxy; of their core used ${shares.join(', ')}`;
+  return `${name}: ${direct} without a proxy, ${bare} through bare sockets of Node; of their core used ${shares.join(', ')}`;
 }
 
 /** A process of its own each time: what was given back before is used again, and would not be seen. */
