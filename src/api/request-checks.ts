@@ -60,8 +60,10 @@ export function checkHead(
 /** What would let two programs see different requests in the same bytes. */
 function checkFraming(request: IncomingMessage, head: RequestHead): Problem | undefined {
   const bad = (detail: string): Problem => problem(400, 'Bad Request', 'bad_framing', detail);
-  if (head.duplicate !== undefined && head.duplicate !== 'host')
-    return bad(`${head.duplicate} was sent twice`);
+  if (head.duplicate !== undefined) return bad(`${head.duplicate} was sent twice`);
+  if (head.host === undefined) return bad('no Host was sent');
+  const { authority = head.host } = readTarget(request.url ?? '') ?? {};
+  if (authority !== head.host) return bad('the request target names another host than Host does');
   if (head.transferEncoding !== undefined && head.transferEncoding.toLowerCase() !== 'chunked') {
     return bad('the only Transfer-Encoding accepted is chunked');
   }
