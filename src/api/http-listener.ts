@@ -87,9 +87,7 @@ export class HttpListener {
       requestTimeout: limits.requestTimeoutMs,
       connectionsCheckingInterval: limits.connectionsCheckingIntervalMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
-      // Any other wish to upgrade, such as that of curl for HTTP/2, is passed over.
-      shouldUpgradeCallback: ({ url = '', headers }: IncomingMessage) =>
-        deps.door !== undefined && FrontDoor.isFor(readTarget(url)?.path ?? '', headers.upgrade),
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#isForDoor(request),
     };
     const tlsSettings = {
       ...settings,
@@ -181,6 +179,14 @@ export class HttpListener {
     const head = readHead(request.rawHeaders);
     const exchange = this.#admit(request, response, head, expectsContinue);
     if (exchange !== undefined) this.#deps.handle(exchange);
+  }
+
+  /** Any other wish to upgrade, such as that of curl for HTTP/2, is passed over: its request is answered as if it had none. */
+  #isForDoor({ url = '', headers, httpVersion, socket }: IncomingMessage): boolean {
+    const path = readTarget(url)?.path ?? '';
+    if (this.#deps.door === undefined || !FrontDoor.isFor(path, headers.upgrade)) return false;
+    // An answer that is still owed would come in the middle of the WebSocket. HTTP/1.0 knows of no upgrade.
+    return httpVersion === '1.1' && this.#connections.of(socket)?.inFlight === 0;
   }
 
   /** From here on the connection is the front door's, or is refused. */
