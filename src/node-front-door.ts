@@ -142,7 +142,8 @@ export class NodeFrontDoor implements AsyncDisposable {
   }
 }
 
-function reachableAt(id: JobId, log: JobLog): Upstream {
+/** Where the container of a job is reached, of this very id. Fails with an `InstanceError` `not_running`. */
+export function reachableAt(id: JobId, log: JobLog): Upstream {
   const job = log.get(id);
   const upstream = job?.state === 'running' ? upstreamOf(job) : undefined;
   if (upstream !== undefined) return upstream;

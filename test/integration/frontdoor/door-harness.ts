@@ -2,10 +2,9 @@ import { onTestFinished } from 'vitest';
 import { controllerSchema, type ControllerRecord } from '../../../src/catalog/controller.ts';
 import { type ControllerQuery, type Resolution, resolve } from '../../../src/catalog/selection.ts';
 import { FrontDoor, type FrontDoorOptions } from '../../../src/frontdoor/front-door.ts';
-import { upstreamOf } from '../../../src/instances/instance-job.ts';
-import { InstanceError } from '../../../src/instances/errors.ts';
 import { InstancePool, type InstancePoolOptions } from '../../../src/instances/instance-pool.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import { reachableAt } from '../../../src/node-front-door.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
 import { type ApiOverrides, type RunningApi, startApi } from '../api/api-harness.ts';
@@ -67,12 +66,7 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
     {
       catalog,
       instances: pool,
-      upstreamOfJob: (id) => {
-        const job = jobs.log.get(id);
-        const found = job?.state === 'running' ? upstreamOf(job) : undefined;
-        if (found === undefined) throw new InstanceError('not_running', `job ${id} does not run here`);
-        return found;
-      },
+      upstreamOfJob: (id) => reachableAt(id, jobs.log),
       telemetry: {
         doorOpened: (controller) => void opened.push(controller),
         doorRefused: (status) => void refused.push(status),

@@ -337,7 +337,7 @@ describe('before the 101 a client is refused with a status and the reason', () =
     [
       '/ws?job=01900000-0000-7000-8000-000000000000',
       409,
-      'job 01900000-0000-7000-8000-000000000000 does not run here',
+      'job 01900000-0000-7000-8000-000000000000 is not known on this node; its container must run here',
     ],
   ])('%s', async (target, status, text) => {
     const harness = await startDoor();
