@@ -44,7 +44,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
-          include: ['test/faults/{node,store}/**/*.test.ts'],
+          include: ['test/faults/{node,store,frontdoor}/**/*.test.ts'],
           testTimeout: FAULT_TIMEOUT_MS,
           // As those of the cluster are.
           sequence: { groupOrder: figure(2, 4) },
