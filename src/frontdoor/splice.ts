@@ -84,8 +84,11 @@ function onGone(this: Duplex): void {
 }
 
 function onClose(this: Duplex): void {
-  pairs.get(this)?.finish();
-  pairs.get(this)?.settle();
+  const pair = pairs.get(this);
+  pair?.finish();
+  // It may be in the middle of a long word to the one that went: only when it can say that to the end it hears that there is nobody.
+  pair?.opposite(this).resume();
+  pair?.settle();
 }
 
 function ignore(): void {

@@ -233,6 +233,27 @@ describe('when one side goes', () => {
     await nothingLeft(harness);
   });
 
+  test('a container in the middle of a long word to its client is let go as soon as that has gone', async () => {
+    const harness = await startDoor();
+    harness.upstream.answer = (head) => {
+      agree(head);
+      head.socket.end(Buffer.alloc(32 * MIB, 1));
+    };
+    const { socket } = await open(harness, '/ws');
+    let before = 0;
+    await waitFor('nothing more to fit', SOON_MS, async () => {
+      const { sentBytes = 0 } = harness.door.sessions()[0] ?? {};
+      const isFull = sentBytes > MIB && sentBytes === before;
+      before = sentBytes;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return isFull;
+    });
+    const startedMs = performance.now();
+    socket.destroy();
+    await nothingLeft(harness);
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+  });
+
   test('a container that is reset ends its client promptly', async () => {
     const harness = await startDoor();
     const { socket } = await open(harness, '/ws');
