@@ -54,6 +54,7 @@ export function frontDoorOptionsOf(config: Config): FrontDoorOptions {
     allowedOrigins: config['frontdoor.allowed_origins'],
     maxSessions: config['frontdoor.max_sessions'],
     maxSilenceMs: config['frontdoor.max_silence'],
+    stallTimeoutMs: config['frontdoor.stall_timeout'],
     handshakeTimeoutMs: config['frontdoor.handshake_timeout'],
   };
 }

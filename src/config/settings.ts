@@ -374,6 +374,11 @@ export const SETTINGS = {
     default: 0,
     text: 'how long nothing may pass on a connection before it is ended; 0: for ever, as long as its client is there',
   },
+  'frontdoor.stall_timeout': {
+    type: duration(),
+    default: 30_000,
+    text: 'how long a client or a container may take nothing of what waits for it before the connection is given up; 0: for as long as TCP tries',
+  },
   'frontdoor.max_instances': {
     type: count(1, 'containers'),
     default: 100,

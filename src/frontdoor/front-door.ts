@@ -14,18 +14,16 @@ import type { Channel, Opened, Wish } from './opening.ts';
 import { readQuery } from './query.ts';
 import { headOf, sendRefusal, type Refusal } from './refusal.ts';
 import { refusalOf, Refused } from './refused.ts';
-import { Sessions, type SessionView } from './sessions.ts';
+import { Sessions, type SessionsOptions, type SessionView } from './sessions.ts';
 import { withSharedReading } from './shared-reading.ts';
 import { splice } from './splice.ts';
 import { WaitingClient } from './waiting-client.ts';
 
-export interface FrontDoorOptions extends LocalOpenerOptions {
+export interface FrontDoorOptions extends LocalOpenerOptions, SessionsOptions {
   /** Origins of web pages that may connect; a client that is no browser sends none. */
   readonly allowedOrigins: readonly string[];
   /** Connections at once, those that wait included. */
   readonly maxSessions: number;
-  /** One on which nothing passes for so long is ended, ms; 0: none ever is. */
-  readonly maxSilenceMs: number;
 }
 
 /** A request to be led to a container, after the listener has let it in as one of HTTP. */
@@ -56,6 +54,7 @@ export interface Elsewhere {
 export interface FrontDoorDependencies extends LocalOpenerDependencies {
   readonly logger: {
     info(facts: object, message: string): void;
+    warn(facts: object, message: string): void;
     error(facts: object, message: string): void;
   };
   readonly telemetry: FrontDoorTelemetry;
@@ -65,7 +64,7 @@ export interface FrontDoorDependencies extends LocalOpenerDependencies {
 
 /** When one that finds no place may come again, ms. */
 const RETRY_AFTER_MS = 5_000;
-/** Sent to a client that is silent, so that a dead one is found out, ms. */
+/** Of silence before a client is asked whether it is there; after ten questions, one a second, it is not, ms. */
 const KEEP_ALIVE_MS = 15_000;
 
 /**

@@ -4,6 +4,7 @@ import type { JobId } from '../kernel/ids.ts';
 import type { LeaseId } from '../instances/instances.ts';
 import type { Channel } from './opening.ts';
 import { endSplice } from './splice.ts';
+import { Stalls } from './stalls.ts';
 
 /** One client that was led to a container, as people see it. */
 export interface SessionView {
@@ -34,24 +35,42 @@ export interface Session extends NewSession {
   readonly openedAtMs: number;
 }
 
+export interface SessionsOptions {
+  /** One on which nothing passes for so long is ended, ms; 0: none ever is. */
+  readonly maxSilenceMs: number;
+  /** One is given up of which a side takes nothing of what waits for it for so long, ms; 0: none ever is. */
+  readonly stallTimeoutMs: number;
+}
+
+export interface SessionsDependencies {
+  readonly clock: Clock;
+  readonly logger: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
+}
+
 /** How often it is looked for silent ones, of the time that they may be silent. */
 const LOOKS = 4;
+/** And for those that take nothing: what has gone silently is to be gone soon. */
+const STALL_LOOKS = 10;
 
 /** The connections that are open: each from its 101 until both of its sides are closed. */
 export class Sessions implements Disposable {
-  readonly #clock: Clock;
-  readonly #maxSilenceMs: number;
+  readonly #options: SessionsOptions;
+  readonly #deps: SessionsDependencies;
+  readonly #stalls: Stalls;
   readonly #open = new Map<string, Session>();
   /** What had passed, both ways, when it was looked at, and since when no more has, monotonic ms. */
   readonly #seen = new Map<string, { readonly bytes: number; readonly sinceMs: number }>();
   #nextLook: Disposable | undefined;
+  #nextStallLook: Disposable | undefined;
+  #isDisposed = false;
   #onEmpty: (() => void) | undefined;
 
-  /** `maxSilenceMs`: one on which nothing passes for so long is ended; 0: none ever is. */
-  constructor(options: { readonly maxSilenceMs: number }, deps: { readonly clock: Clock }) {
-    this.#maxSilenceMs = options.maxSilenceMs;
-    this.#clock = deps.clock;
-    if (this.#maxSilenceMs > 0) this.#lookLater();
+  constructor(options: SessionsOptions, deps: SessionsDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#stalls = new Stalls({ limitMs: options.stallTimeoutMs });
+    if (options.maxSilenceMs > 0) this.#lookLater();
+    if (options.stallTimeoutMs > 0) this.#lookForStallsLater();
   }
 
   get size(): number {
@@ -60,7 +79,7 @@ export class Sessions implements Disposable {
 
   /** To be removed when both sides are closed. */
   add(session: NewSession): Session {
-    const added = { ...session, id: randomUUID(), openedAtMs: this.#clock.wallMs() };
+    const added = { ...session, id: randomUUID(), openedAtMs: this.#deps.clock.wallMs() };
     this.#open.set(added.id, added);
     return added;
   }
@@ -105,7 +124,9 @@ export class Sessions implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#nextLook?.[Symbol.dispose]();
+    this.#nextStallLook?.[Symbol.dispose]();
     this.closeAll();
   }
 
@@ -118,17 +139,45 @@ export class Sessions implements Disposable {
   }
 
   #lookLater(): void {
-    this.#nextLook = this.#clock.after(this.#maxSilenceMs / LOOKS, () => {
+    const { maxSilenceMs } = this.#options;
+    this.#nextLook = this.#deps.clock.after(maxSilenceMs / LOOKS, () => {
       this.#lookLater();
       for (const session of this.#open.values()) this.#lookAt(session);
     });
   }
 
   #lookAt({ id, channel }: Session): void {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#deps.clock.monotonicMs();
     const bytes = channel.bytesRead + channel.bytesWritten;
     const before = this.#seen.get(id);
     if (before?.bytes !== bytes) this.#seen.set(id, { bytes, sinceMs: nowMs });
-    else if (nowMs - before.sinceMs >= this.#maxSilenceMs) this.close(id);
+    else if (nowMs - before.sinceMs >= this.#options.maxSilenceMs) this.close(id);
+  }
+
+  #lookForStallsLater(): void {
+    if (this.#isDisposed) return;
+    const { stallTimeoutMs } = this.#options;
+    this.#nextStallLook = this.#deps.clock.after(stallTimeoutMs / STALL_LOOKS, () => {
+      void this.#endStalled().then(() => this.#lookForStallsLater());
+    });
+  }
+
+  async #endStalled(): Promise<void> {
+    const { clock, logger } = this.#deps;
+    const sessions = [...this.#open.values()];
+    const sides = sessions.flatMap(({ channel, upstream }) => [channel, upstream]);
+    try {
+      const stalled = new Set(await this.#stalls.find(sides, clock.monotonicMs()));
+      for (const { id, client, job, channel, upstream } of sessions) {
+        const side = [channel, upstream].find((each) => stalled.has(each));
+        if (side === undefined) continue;
+        const stuck = side === channel ? 'client' : 'container';
+        logger.info({ session: id, client, job, stuck }, 'session given up: nothing of what waits is taken');
+        // The other side gets what is on its way to it; this one would take nothing.
+        side.destroy();
+      }
+    } catch (error) {
+      logger.warn({ err: error }, 'not looked for sessions that are stuck');
+    }
   }
 }

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Upstream } from '../instances/instances.ts';
 import { sharedReading } from './shared-reading.ts';
 
-/** Sent to a dead peer that is silent, so that it is found out, ms. */
+/** Of silence before an instance is asked whether it is there; after ten questions, one a second, it is not, ms. */
 const KEEP_ALIVE_MS = 15_000;
 
 /** A connection to an instance. What comes is told as of any socket; `unshift` and reading without a listener are not for it. */

@@ -50,7 +50,13 @@ function start({ echoPort }: DoorStart): ApiServer {
         ...{ memory: 1, cpu: 1, maxInstances: 1, maxConnections: 1 },
         ...{ startTimeoutMs: 1_000, stopTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
       },
-      ...{ allowedOrigins: [], maxSessions: MAX_CONNECTIONS, maxSilenceMs: 0, handshakeTimeoutMs: 20_000 },
+      ...{
+        allowedOrigins: [],
+        maxSessions: MAX_CONNECTIONS,
+        maxSilenceMs: 0,
+        stallTimeoutMs: 30_000,
+        handshakeTimeoutMs: 20_000,
+      },
     },
     {
       catalog: { resolve: unasked },

@@ -60,7 +60,13 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
         ...{ memory: 16 * 1024 ** 2, cpu: 1, maxInstances: 10, maxConnections: 10 },
         ...{ startTimeoutMs: 15_000, stopTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
       },
-      ...{ allowedOrigins: [], maxSessions: 100, maxSilenceMs: 0, handshakeTimeoutMs: 15_000 },
+      ...{
+        allowedOrigins: [],
+        maxSessions: 100,
+        maxSilenceMs: 0,
+        stallTimeoutMs: 0,
+        handshakeTimeoutMs: 15_000,
+      },
       ...overrides.door,
     },
     {

@@ -114,6 +114,11 @@ export class RawWebSocket implements Disposable {
     return new RawWebSocket(acceptUpgrade(request, socket, rest), true, 'server');
   }
 
+  /** Of the TCP connection, on this side. */
+  get localPort(): number {
+    return this.#transport.localPort ?? 0;
+  }
+
   /** Any frame, right or wrong. Resolves when the bytes have left this process. */
   async send(frame: FrameToSend): Promise<void> {
     await this.sendBytes(encodeWebSocketFrame({ isMasked: this.#side === 'client', ...frame }));
