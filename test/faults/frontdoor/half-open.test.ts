@@ -37,7 +37,7 @@ const SIP_PAUSE_MS = 250;
 const SOON_MS = 30_000;
 
 /** One for each client, so that its session is known by it. */
-const OWN = ['thinking', 'full', 'cut-off', 'silent', 'slow', 'deaf', 'idle'];
+const OWN = ['thinking', 'full', 'cut-off', 'silent-cut-off', 'silent', 'slow', 'deaf', 'idle'];
 
 let docker: Docker;
 let image: ControllerImage;
@@ -106,6 +106,27 @@ async function openFull(id: string, port = node.home.port): Promise<Socket> {
   return socket;
 }
 
+/** Cuts off the container of its only session. */
+async function cutOff(id: string): Promise<void> {
+  const [session] = await sessionsOf(id);
+  const job = await node.process.rpc('JobService.Get', { job_id: session?.job_id ?? '' });
+  const { State } = await docker.getContainer(job.container_id ?? '').inspect();
+  cutContainerOff(State.Pid);
+}
+
+/** How long it takes a client that has nothing to say. */
+async function untilSilentIsTold(): Promise<number> {
+  const client = await node.connect('silent-cut-off');
+  await step(client);
+  await cutOff('silent-cut-off');
+  client.webSocket.startReading();
+  const startedMs = performance.now();
+  await client.webSocket.ended;
+  const tookMs = performance.now() - startedMs;
+  console.log(`its silent client was told after ${Math.round(tookMs)} ms`);
+  return tookMs;
+}
+
 /** In full so many that say nothing, of whom nothing waits for any. */
 async function openSilent(): Promise<void> {
   if (!IS_FULL) return;
@@ -127,29 +148,27 @@ describe.concurrent('half of a connection', () => {
       return (await sessionsOf('thinking'))[0]?.received_bytes !== before?.received_bytes;
     });
     far.cut();
-    const tookMs = await untilGone('full', 'thinking');
+    const [tookMs, silentMs] = await Promise.all([untilGone('full', 'thinking'), untilGone('shared')]);
     console.log(`given up ${Math.round(tookMs)} ms after the cut, with a limit of ${STALL_MS} ms`);
     expect(tookMs).toBeGreaterThan(STALL_MS);
     expect(tookMs).toBeLessThan(THINKING_MS + GIVEN_UP_MS);
     if (!IS_FULL) return;
-    const silentMs = tookMs + (await untilGone('shared'));
     console.log(`${SILENT_CLIENTS} silent ones were gone ${Math.round(silentMs)} ms after the cut`);
     expect(silentMs).toBeLessThan(DEAD_WITHIN_MS);
   });
 
   test('a container whose network dies is given up, and its client told', async () => {
+    const silent = IS_FULL ? untilSilentIsTold() : 0;
     const client = await node.connect('cut-off');
     await step(client);
-    const [session] = await sessionsOf('cut-off');
-    const job = await node.process.rpc('JobService.Get', { job_id: session?.job_id ?? '' });
-    const { State } = await docker.getContainer(job.container_id ?? '').inspect();
-    cutContainerOff(State.Pid);
+    await cutOff('cut-off');
     const startedMs = performance.now();
     await expect(step(client)).rejects.toThrow(SimulatorEndedError);
     const tookMs = performance.now() - startedMs;
     console.log(`its client was told after ${Math.round(tookMs)} ms`);
     expect(tookMs).toBeGreaterThan(STALL_MS);
     expect(tookMs).toBeLessThan(GIVEN_UP_MS);
+    expect(await silent).toBeLessThan(DEAD_WITHIN_MS);
   });
 
   test('who reads slowly goes on, and so does who says nothing; who takes nothing of what waits does not', async () => {
