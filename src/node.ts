@@ -19,6 +19,7 @@ import { CodedError, messageOf } from './kernel/errors.ts';
 import { abortable } from './kernel/single-flight.ts';
 import { SecretBox } from './kernel/secret-box.ts';
 import { apiOptionsOf, jobDefaultsOf, jobPolicyOf, retentionOf } from './node-options.ts';
+import { descriptorLimit, withinDescriptors } from './node-descriptors.ts';
 import { NodeFrontDoor } from './node-front-door.ts';
 import { NodePeers, type NodePeersDependencies, type NodePeersOptions } from './node-peers.ts';
 import { loadIdentity } from './peers/identity.ts';
@@ -61,7 +62,8 @@ export interface Node {
  * that is in use is known before anything is deployed, adopt then, and accept last.
  */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const { config, logger, onFatal } = options;
+  const { logger, onFatal } = options;
+  const config = fitDescriptors(options.config, logger);
   const startedMs = performance.now();
   const clock = systemClock;
   const dataDir = prepareDataDir(config.data_dir);
@@ -282,6 +284,18 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 /** What keeps a node from starting, and its user can mend. */
 export class StartError extends CodedError<'data_dir_unusable' | 'address_unusable'> {
   override readonly name = 'StartError';
+}
+
+function fitDescriptors(config: Config, logger: Logger): Config {
+  const limit = descriptorLimit();
+  const fitted = withinDescriptors(config, limit);
+  if (fitted !== config) {
+    const { 'limits.connections': connections, 'frontdoor.max_sessions': sessions } = fitted;
+    const message =
+      'fewer connections are let in than the settings allow: too few files may be open (ulimit -n)';
+    logger.warn({ limit, 'limits.connections': connections, 'frontdoor.max_sessions': sessions }, message);
+  }
+  return fitted;
 }
 
 async function startPeers(options: NodePeersOptions, deps: NodePeersDependencies): Promise<NodePeers> {

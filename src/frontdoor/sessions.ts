@@ -63,6 +63,8 @@ export class Sessions implements Disposable {
   #nextLook: Disposable | undefined;
   #nextStallLook: Disposable | undefined;
   #isDisposed = false;
+  /** It could not be found out what waits, and somebody was told. */
+  #isBlind = false;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: SessionsOptions, deps: SessionsDependencies) {
@@ -176,8 +178,10 @@ export class Sessions implements Disposable {
         // The other side gets what is on its way to it; this one would take nothing.
         side.destroy();
       }
+      this.#isBlind = false;
     } catch (error) {
-      logger.warn({ err: error }, 'not looked for sessions that are stuck');
+      if (!this.#isBlind) logger.warn({ err: error }, 'it cannot be seen which sessions are stuck');
+      this.#isBlind = true;
     }
   }
 }

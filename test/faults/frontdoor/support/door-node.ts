@@ -71,7 +71,9 @@ export class DoorNode implements AsyncDisposable {
     const home = await NodeHome.create({ ...options, settings });
     mkdirSync(home.dataDir, { recursive: true });
     writeFileSync(join(home.dataDir, 'controllers.json'), JSON.stringify({ controllers }));
-    return new DoorNode(home, await home.start(), docker);
+    const node = new DoorNode(home, await home.start(), docker);
+    await node.#untilValidated();
+    return node;
   }
 
   get address(): string {
@@ -91,6 +93,12 @@ export class DoorNode implements AsyncDisposable {
     this.#clients.add(socket);
     void socket.ended.then(() => this.#clients.delete(socket));
     return socket;
+  }
+
+  /** Drops the connections of all clients. */
+  dropAll(): void {
+    for (const client of this.#clients) client[Symbol.dispose]();
+    this.#clients.clear();
   }
 
   /** As its metrics and its engine tell. */
@@ -125,8 +133,8 @@ export class DoorNode implements AsyncDisposable {
   }
 
   /** Open descriptors of the process. */
-  descriptorCount(): number {
-    return readdirSync(`/proc/${this.process.pid}/fd`).length;
+  descriptors(): number[] {
+    return readdirSync(`/proc/${this.process.pid}/fd`).map(Number);
   }
 
   /** Memory of the process that is there, bytes. */
@@ -135,8 +143,16 @@ export class DoorNode implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
+  /** Before, containers of another kind would be made: of images that were not looked at. */
+  async #untilValidated(): Promise<void> {
+    await waitFor('all controllers to be validated', GONE_WITHIN_MS, async () => {
+      const { controllers } = await this.process.rpc('ControllerService.List', {});
+      return controllers.every(({ validated_at: validatedAt }) => validatedAt !== undefined);
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client[Symbol.dispose]();
+    this.dropAll();
     await this.home[Symbol.asyncDispose]();
   }
 }
