@@ -5,7 +5,7 @@ import { type DoorHarness, startDoor } from '../../integration/frontdoor/door-ha
 import { openUpgrade } from '../../support/discon/upgrade.ts';
 import { figure } from '../../support/figure.ts';
 import { type SeededRandom, seededRandom } from '../support/seed.ts';
-import { handshakeFor } from './support.ts';
+import { handshakeFor } from './support/requests.ts';
 
 const GUESSES = figure(1_000, 100_000);
 const GUESSERS = 32;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { HANDSHAKE, handshakeFor, headFor, requestOf, send, startRecorded } from './support.ts';
+import { HANDSHAKE, handshakeFor, headFor, requestOf, send, startRecorded } from './support/requests.ts';
 
 const PATH = '/ws?path=%2Fapp%2Flibdiscon.so&proc=DISCON';
 

@@ -5,7 +5,7 @@ import { DEFAULT_API_LIMITS } from '../../../src/api/limits.ts';
 import { startDoor } from '../../integration/frontdoor/door-harness.ts';
 import { openUpgrade } from '../../support/discon/upgrade.ts';
 import { boundMs, figure, IS_FULL } from '../../support/figure.ts';
-import { handshakeFor, quantile } from './support.ts';
+import { handshakeFor, quantile } from './support/requests.ts';
 
 const CLIENTS = figure(400, 1_500);
 /** In full those of every node; otherwise a fifth of them, so that they are over as much sooner. */

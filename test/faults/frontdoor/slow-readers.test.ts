@@ -58,7 +58,12 @@ async function startNode(parts: AsyncDisposableStack, upstream: TestUpstream) {
     await NodeHome.create({
       program: bundle.program,
       env: { CM_TEST_ENGINE: engine.socketPath },
-      settings: { 'catalog.discovery': 'manual', 'catalog.validate': 'false' },
+      settings: {
+        'catalog.discovery': 'manual',
+        'catalog.validate': 'false',
+        // None of them is given up for it.
+        'frontdoor.stall_timeout': '0',
+      },
     }),
   );
   const controller: ControllerRecord = {

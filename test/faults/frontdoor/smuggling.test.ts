@@ -8,7 +8,7 @@ import {
   send,
   startRecorded,
   type Received,
-} from './support.ts';
+} from './support/requests.ts';
 
 const SOON_MS = 5_000;
 /** What must never become a request of its own. */

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { type DoorHarness, startDoor } from '../../integration/frontdoor/door-harness.ts';
 import { figure } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Crowd } from './crowd.ts';
-import { handshakeFor, nothingLeft } from './support.ts';
+import { Crowd } from './support/crowd.ts';
+import { handshakeFor, nothingLeft } from './support/requests.ts';
 
 const SOON_MS = figure(30_000, 120_000);
 const CLIENTS = figure(400, 10_000);

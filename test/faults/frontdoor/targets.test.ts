@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, Socket } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type DoorHarness, startDoor } from '../../integration/frontdoor/door-harness.ts';
-import { HANDSHAKE, handshakeFor, requestOf, send } from './support.ts';
+import { HANDSHAKE, handshakeFor, requestOf, send } from './support/requests.ts';
 
 /** Something of this host that no client is to be led to. */
 async function startSecret(): Promise<number> {

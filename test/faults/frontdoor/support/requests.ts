@@ -2,9 +2,13 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import { type DoorHarness, type DoorOverrides, startDoor } from '../../integration/frontdoor/door-harness.ts';
-import { agree } from '../../integration/frontdoor/test-upstream.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import {
+  type DoorHarness,
+  type DoorOverrides,
+  startDoor,
+} from '../../../integration/frontdoor/door-harness.ts';
+import { agree } from '../../../integration/frontdoor/test-upstream.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 const HEAD_END = '\r\n\r\n';
 const KEY = Buffer.alloc(16, 7).toString('base64');
