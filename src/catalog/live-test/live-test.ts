@@ -85,6 +85,7 @@ export class LiveTest {
     signal: AbortSignal,
   ): Promise<Omit<LiveTestReport, 'imageId'>> {
     const { driver, clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
     try {
       await driver.start(id);
     } catch (error) {
@@ -92,7 +93,6 @@ export class LiveTest {
       return failed(error.message);
     }
     const limitMs = controller.start_timeout ?? this.#options.startTimeoutMs;
-    const startedMs = clock.monotonicMs();
     for (;;) {
       const view = await driver.inspect(id, signal);
       if (view === undefined) throw new RuntimeError('not_found', `container ${id} was removed by somebody`);
