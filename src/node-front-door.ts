@@ -59,16 +59,17 @@ export class NodeFrontDoor implements AsyncDisposable {
   #isStarted = false;
 
   constructor({ config, dataDir, owner }: NodeFrontDoorOptions, deps: NodeFrontDoorDependencies) {
-    const { jobs, log, driver, clock, logger, metrics, onInvariantError } = deps;
+    const { jobs, log, driver, gate, clock, logger, metrics, onInvariantError } = deps;
     this.#health = deps.health;
     this.#deps = deps;
     this.#openTimeoutMs = config['frontdoor.start_timeout'] + config['frontdoor.handshake_timeout'];
     this.#defaults = frontDoorOptionsOf(config).defaults;
     this.#stopTimeoutMs = config['frontdoor.stop_timeout'];
-    const whenAvailable = (signal: AbortSignal): Promise<void> => deps.gate.whenAvailable(signal);
+    const whenAvailable = (signal: AbortSignal): Promise<void> => gate.whenAvailable(signal);
     const catalogDeps = { driver, whenAvailable, clock, logger: deps.catalogLogger };
     this.catalog = new Catalog(catalogOptionsOf(config, dataDir, owner), catalogDeps);
-    this.#pool = new InstancePool(poolOptionsOf(config), { jobs, log, engine: driver, clock, logger });
+    const poolDeps = { jobs, log, engine: driver, gate, clock, logger };
+    this.#pool = new InstancePool(poolOptionsOf(config), poolDeps);
     const upstreamOfJob = (id: JobId): Upstream => reachableAt(id, log);
     this.door = new FrontDoor(frontDoorOptionsOf(config), {
       ...{ catalog: this.catalog, instances: this.#pool, upstreamOfJob },

@@ -4,6 +4,7 @@ import { sleep, type Clock } from '../kernel/clock.ts';
 import type { JobId } from '../kernel/ids.ts';
 import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { abortable } from '../kernel/single-flight.ts';
+import type { EngineGate } from '../jobs/engine-gate.ts';
 import { JobError } from '../jobs/errors.ts';
 import type { JobRequest } from '../jobs/spec.ts';
 import { hasEnded, type Job } from '../jobs/job.ts';
@@ -43,6 +44,8 @@ export interface InstancePoolDependencies {
   readonly jobs: InstanceJobs;
   readonly log: InstanceJobLog;
   readonly engine: PausingEngine & Pick<RuntimeDriver, 'findImage'>;
+  /** Who needs the engine waits for it. */
+  readonly gate: Pick<EngineGate, 'persist'>;
   readonly clock: Clock;
   readonly logger: InstancePoolLogger;
 }
@@ -190,6 +193,8 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // What is kept warm would be made again and again in the place of what is given up.
+    this.drain();
     this.#subscription?.[Symbol.dispose]();
     this.#warm[Symbol.dispose]();
     for (const instance of this.#instances) instance.stopIdling();
@@ -241,8 +246,8 @@ export class InstancePool implements Instances, AsyncDisposable {
 
   #make({ kind, request, template }: Wish, isWarm = false): PooledInstance {
     const { sharing, startTimeoutMs } = template;
-    const create = async (): Promise<{ readonly job: Job }> => {
-      await this.#requireValidated(template);
+    const create = async (signal: AbortSignal): Promise<{ readonly job: Job }> => {
+      await this.#requireValidated(template, signal);
       return this.#deps.jobs.create(request, INSTANCE_CALLER);
     };
     const start = (instance: PooledInstance): Promise<Upstream> =>
@@ -253,9 +258,10 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   /** A name can be given to another image at any time. */
-  async #requireValidated({ image, imageId }: InstanceTemplate): Promise<void> {
+  async #requireValidated({ image, imageId }: InstanceTemplate, signal: AbortSignal): Promise<void> {
     if (imageId === undefined) return;
-    const found = await this.#deps.engine.findImage(image);
+    const { engine, gate } = this.#deps;
+    const found = await gate.persist(() => engine.findImage(image, signal), signal);
     if (found === undefined || found.id === imageId) return;
     const message = `image ${image} is not the one that was validated; it will be served once it has been`;
     const details = { image, found: found.id, validated: imageId };
@@ -298,8 +304,9 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   async #awake(instance: PooledInstance): Promise<void> {
+    const { engine, gate } = this.#deps;
     try {
-      await instance.awake(this.#deps.engine);
+      await gate.persist(() => instance.awake(engine), instance.abort.signal);
     } catch (error) {
       this.#end(instance);
       const message = 'the instance that was kept warm could not be woken';
@@ -317,12 +324,12 @@ export class InstancePool implements Instances, AsyncDisposable {
 
   async #start(
     instance: PooledInstance,
-    create: () => Promise<{ readonly job: Job }>,
+    create: (signal: AbortSignal) => Promise<{ readonly job: Job }>,
     timeoutMs: number,
   ): Promise<Upstream> {
     const { signal } = instance.abort;
     try {
-      const { job } = await create();
+      const { job } = await create(signal);
       instance.job = job.id;
       this.#byJob.set(job.id, instance);
       signal.throwIfAborted();

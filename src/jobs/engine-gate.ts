@@ -80,6 +80,23 @@ export class EngineGate {
     await this.whenAvailable(waiting.signal);
   }
 
+  /**
+   * What a call gives, made again each time that no engine answered it. Fails with whatever else it fails with, or with the signal's
+   * reason.
+   */
+  async persist<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let failures = 1; ; failures += 1) {
+      await this.whenAvailable(signal);
+      try {
+        return await call();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isEngineAway(error)) throw error;
+        await this.recover(error, failures, signal);
+      }
+    }
+  }
+
   /** Resolves at once while the engine answers, else when it does again. Rejects with the signal's reason. */
   async whenAvailable(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();

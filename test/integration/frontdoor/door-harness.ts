@@ -36,7 +36,7 @@ export async function startDoor(overrides: DoorOverrides = {}): Promise<DoorHarn
   const deps = { clock: systemClock, logger: SILENT_LOGGER };
   const pool = new InstancePool(
     { maxInstances: 20, maxWaiting: 10, idleTimeoutMs: 60_000, ...overrides.pool },
-    { jobs: jobs.jobs, log: jobs.log, engine: jobs.driver, ...deps },
+    { jobs: jobs.jobs, log: jobs.log, engine: jobs.driver, gate: jobs.gate, ...deps },
   );
   pool.start();
   const entries = (overrides.entries ?? [{}]).map((entry) =>

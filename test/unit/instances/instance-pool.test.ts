@@ -34,8 +34,8 @@ afterEach(async () => {
 });
 
 function startPool(options: Partial<InstancePoolOptions> = {}): InstancePool {
-  const { jobs, log } = harness;
-  const deps = { jobs, log, engine: harness.driver, clock: systemClock, logger: SILENT_LOGGER };
+  const { jobs, log, gate } = harness;
+  const deps = { jobs, log, gate, engine: harness.driver, clock: systemClock, logger: SILENT_LOGGER };
   const pool = new InstancePool({ ...OPTIONS, ...options }, deps);
   pools.push(pool);
   pool.start();
@@ -132,6 +132,14 @@ describe('an exclusive instance', () => {
     pool.release(lease.id);
     await nothingLeft();
     await waitFor('both places to be free', SOON_MS, () => pool.count === 0);
+  });
+
+  test('of an image that was validated is made once the engine answers again', async () => {
+    const pool = startPool();
+    const { id: imageId = '' } = (await harness.fake.findImage(TEST_IMAGE)) ?? {};
+    harness.fake.failNext('findImage', new RuntimeError('engine_unavailable', 'away'), 2);
+    const lease = await pool.acquire(template({ imageId, startTimeoutMs: 20_000 }), NEVER);
+    expect(harness.log.require(lease.job).state).toBe('running');
   });
 
   test('that dies in use is told of once, and removed', async () => {
@@ -332,6 +340,16 @@ describe('warm instances', () => {
       retryable: true,
     });
     await untilPaused(1);
+  });
+
+  test('are woken once the engine answers again', async () => {
+    const pool = startPool();
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await untilPaused(1);
+    const { create } = harness.fake.calls;
+    harness.fake.failNext('unpause', new RuntimeError('engine_unavailable', 'away'));
+    await pool.acquire(template(), NEVER);
+    expect(harness.fake.calls.create).toBe(create);
   });
 
   test('are removed when the node stops', async () => {
