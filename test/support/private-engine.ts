@@ -25,11 +25,20 @@ const CUT_OFF_TIMEOUT_MS = 3_000;
 export interface PrivateEngineOptions {
   /** Containers go on running while the engine is away. */
   readonly liveRestore: boolean;
+  /** Where it makes networks; without one it has none, and containers run with `none`. */
+  readonly network?: PrivateEngineNetwork;
+}
+
+export interface PrivateEngineNetwork {
+  /** What a command is started with to run in there. */
+  readonly launcher: readonly string[];
+  /** The addresses of its networks. */
+  readonly addressPool: string;
 }
 
 /**
  * A Docker Engine of its own: data, sockets and containers apart from any other on this machine, so that what is done
- * to it disturbs nobody. It has no network; containers run with `none`. Dispose to end it and all it started.
+ * to it disturbs nobody. Dispose to end it and all it started.
  */
 export class PrivateEngine implements AsyncDisposable {
   // Sockets below it must stay within the 108 bytes that a path of a socket may have.
@@ -138,7 +147,8 @@ export class PrivateEngine implements AsyncDisposable {
    * own from former times: that of the machine's engine.
    */
   #runEngine(): ChildProcess {
-    return this.#run('unshare', ['--net', 'dockerd', ...this.#arguments()]);
+    const [program = '', ...args] = this.#options.network?.launcher ?? ['unshare', '--net'];
+    return this.#run(program, [...args, 'dockerd', ...this.#arguments()]);
   }
 
   #run(program: string, args: readonly string[]): ChildProcess {
@@ -155,6 +165,7 @@ export class PrivateEngine implements AsyncDisposable {
   }
 
   #arguments(): string[] {
+    const { liveRestore, network } = this.#options;
     return [
       `--host=${this.host}`,
       `--data-root=${this.#at('data')}`,
@@ -167,7 +178,8 @@ export class PrivateEngine implements AsyncDisposable {
       '--iptables=false',
       '--ip-masq=false',
       '--shutdown-timeout=2',
-      ...(this.#options.liveRestore ? ['--live-restore'] : []),
+      ...(network === undefined ? [] : [`--default-address-pool=base=${network.addressPool},size=28`]),
+      ...(liveRestore ? ['--live-restore'] : []),
     ];
   }
 

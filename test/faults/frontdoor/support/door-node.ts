@@ -63,7 +63,7 @@ export class DoorNode implements AsyncDisposable {
   static async start({ docker, controllers, ...options }: DoorNodeOptions): Promise<DoorNode> {
     const settings = {
       'frontdoor.stop_timeout': `${STOP_MS}ms`,
-      'frontdoor.idle_timeout': '1s',
+      'frontdoor.idle_timeout': '300ms',
       reap_grace: '2s',
       'catalog.discovery': 'manual',
       ...options.settings,
