@@ -53,9 +53,13 @@ class Scene implements AsyncDisposable {
     return clients;
   }
 
-  /** Who comes while the engine is away waits for it: for a container to be made, and for one to be woken. */
+  /**
+   * Who comes while the engine is away waits for it: for a container to be made, and for one to be woken. Where that one ends with the
+   * engine, its client comes again, as stock clients do.
+   */
   connectLate(): Promise<string[]> {
-    const clients = ['own', 'warm'].map(async (id) => step(await this.node.connect(id)));
+    const tries = { connectPausesMs: [1_000, 2_000, 4_000] };
+    const clients = ['own', 'warm'].map(async (id) => step(await this.node.connect(id, tries)));
     const said = Promise.all(clients);
     said.catch(() => undefined);
     return said;
@@ -114,7 +118,7 @@ const hows = (first: 'stop' | 'kill'): ('stop' | 'kill')[] =>
 describe.concurrent('the engine is restarted in mid-session', () => {
   test('with live restore nobody notices, and who leaves meanwhile takes its container along when it is back', async () => {
     await using scene = await Scene.set(true);
-    const { engine, node } = scene;
+    const { engine } = scene;
     for (const how of hows('kill')) {
       const clients = await scene.connectAll();
       const [leaves, ...stay] = clients;
