@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Upstream } from '../instances/instances.ts';
-import { readAnswerHead, valueOf, type AnswerHead } from './answer-head.ts';
+import { AnswerError, readAnswerHead, valueOf, type AnswerHead } from './answer-head.ts';
 import { isWholeText, textOf } from './answer-text.ts';
 import type { Handshake } from './handshake.ts';
 import type { Refusal } from './refusal.ts';
@@ -92,7 +92,11 @@ class AnswerReader {
 
   /** Nothing more comes. */
   end(): Answer {
-    if (this.#head === undefined) throw reset();
+    if (this.#head === undefined) {
+      // Asked again it would say the same.
+      if (this.#bytes.length > 0) throw new AnswerError('its answer breaks off');
+      throw reset();
+    }
     return { head: this.#head, body: this.#bytes };
   }
 

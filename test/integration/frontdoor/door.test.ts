@@ -430,6 +430,12 @@ describe('before the 101 a client is refused with a status and the reason', () =
       expect.stringContaining('cannot be reached') as string,
     ],
     [
+      'breaks off in the middle of an answer',
+      ({ socket }: { socket: Socket }) => socket.end('HTTP/1.1 101 Switching'),
+      502,
+      expect.stringContaining('cannot be reached') as string,
+    ],
+    [
       'answers 200',
       ({ socket }: { socket: Socket }) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
       502,
