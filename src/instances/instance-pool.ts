@@ -139,22 +139,16 @@ export class InstancePool implements Instances, AsyncDisposable {
   /** Waiting for a place and the start together take no longer than `startTimeoutMs`. */
   async acquire(template: InstanceTemplate, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted();
-    if (this.#isDraining) throw draining();
     const { clock } = this.#deps;
-    const { startTimeoutMs: limitMs } = template;
-    const startedMs = clock.monotonicMs();
+    const endMs = clock.monotonicMs() + template.startTimeoutMs;
+    const leftMs = (): number => Math.max(1, Math.ceil(endMs - clock.monotonicMs()));
     const wish = wishFor(template);
-    const { lease, instance } = this.#takeInTurn(wish) ?? (await this.#waiting.wait(wish, limitMs, signal));
-    const leftMs = Math.max(1, limitMs - (clock.monotonicMs() - startedMs));
-    using limited = new LinkedSignal([signal], { clock, limitMs: leftMs });
-    try {
-      const upstream = await abortable(instance.ready, limited.signal);
-      await abortable(this.#awake(instance), limited.signal);
-      if (instance.job === undefined || !this.#leases.has(lease)) throw lost(template);
-      return { id: lease, job: instance.job, upstream };
-    } catch (error) {
-      this.release(lease);
-      throw limited.isTimedOut ? late(template) : error;
+    for (;;) {
+      if (this.#isDraining) throw draining();
+      const place = this.#takeInTurn(wish) ?? (await this.#waiting.wait(wish, leftMs(), signal));
+      using limited = new LinkedSignal([signal], { clock, limitMs: leftMs() });
+      const lease = await this.#enter(place, template, limited);
+      if (lease !== undefined) return lease;
     }
   }
 
@@ -303,14 +297,36 @@ export class InstancePool implements Instances, AsyncDisposable {
     }
   }
 
-  async #awake(instance: PooledInstance): Promise<void> {
-    const { engine, gate } = this.#deps;
+  /** Undefined where the place is in an instance that was kept warm, and did not live to see anybody: another one will do. */
+  async #enter(
+    { lease, instance }: Place,
+    template: InstanceTemplate,
+    limited: LinkedSignal,
+  ): Promise<Lease | undefined> {
+    try {
+      const upstream = await abortable(instance.ready, limited.signal);
+      const isAwake = await abortable(this.#awake(instance), limited.signal);
+      if (isAwake && instance.job !== undefined && this.#leases.has(lease))
+        return { id: lease, job: instance.job, upstream };
+      if (!instance.wasKeptWarm) throw lost(template);
+      this.release(lease);
+      return undefined;
+    } catch (error) {
+      this.release(lease);
+      throw limited.isTimedOut ? late(template) : error;
+    }
+  }
+
+  /** False when it could not be woken, and is ended. */
+  async #awake(instance: PooledInstance): Promise<boolean> {
+    const { engine, gate, logger } = this.#deps;
     try {
       await gate.persist(() => instance.awake(engine), instance.abort.signal);
+      return true;
     } catch (error) {
+      logger.warn({ job_id: instance.job, err: error }, 'instance that was kept warm could not be woken');
       this.#end(instance);
-      const message = 'the instance that was kept warm could not be woken';
-      throw new InstanceError('start_failed', message, { cause: error, retryable: true });
+      return false;
     }
   }
 

@@ -31,6 +31,8 @@ export class PooledInstance {
   container: InstanceId | undefined;
   /** Kept for whoever comes next, and paused once it is ready. */
   isWarm: boolean;
+  /** It was made before anybody asked for it. */
+  readonly wasKeptWarm: boolean;
   /** Ends it when it was without a lease for long. */
   idleTimer: Disposable | undefined;
   #state: InstanceState;
@@ -52,6 +54,7 @@ export class PooledInstance {
     this.kind = kind;
     this.sharing = sharing;
     this.isWarm = isWarm;
+    this.wasKeptWarm = isWarm;
     this.job = isNew ? undefined : origin.job;
     this.#state = isNew ? 'starting' : 'ready';
     this.ready = isNew ? origin(this) : Promise.resolve(origin.upstream);

@@ -53,13 +53,9 @@ class Scene implements AsyncDisposable {
     return clients;
   }
 
-  /**
-   * Who comes while the engine is away waits for it: for a container to be made, and for one to be woken. Where that one ends with the
-   * engine, its client comes again, as stock clients do.
-   */
+  /** Who comes while the engine is away waits for it: for a container to be made, and for one to be woken or replaced. */
   connectLate(): Promise<string[]> {
-    const tries = { connectPausesMs: [1_000, 2_000, 4_000] };
-    const clients = ['own', 'warm'].map(async (id) => step(await this.node.connect(id, tries)));
+    const clients = ['own', 'warm'].map(async (id) => step(await this.node.connect(id)));
     const said = Promise.all(clients);
     said.catch(() => undefined);
     return said;

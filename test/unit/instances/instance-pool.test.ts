@@ -5,6 +5,7 @@ import { InstancePool, type InstancePoolOptions } from '../../../src/instances/i
 import type { Lease, LeaseId } from '../../../src/instances/instances.ts';
 import type { InstanceTemplate } from '../../../src/instances/template.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import type { InstanceId } from '../../../src/kernel/ids.ts';
 import { RuntimeError } from '../../../src/runtime/errors.ts';
 import { SILENT_LOGGER } from '../../../src/telemetry/logger.ts';
 import { JobHarness, TEST_IMAGE } from '../../support/job-harness.ts';
@@ -330,16 +331,28 @@ describe('warm instances', () => {
     await untilPaused(1);
   });
 
-  test('that cannot be woken fail whoever came, and are replaced', async () => {
+  test('that cannot be woken are replaced, for whoever came, too', async () => {
     const pool = startPool();
     pool.keepWarm([{ template: template(), count: 1 }]);
     await untilPaused(1);
     harness.fake.failNext('unpause', new RuntimeError('engine_error', 'no'));
-    await expect(pool.acquire(template(), NEVER)).rejects.toMatchObject({
-      code: 'start_failed',
-      retryable: true,
-    });
+    const { create } = harness.fake.calls;
+    const lease = await pool.acquire(template(), NEVER);
+    expect(harness.log.get(lease.job)?.state).toBe('running');
+    expect(harness.fake.calls.create).toBeGreaterThan(create);
     await untilPaused(1);
+  });
+
+  test('that died while they were kept are replaced as well', async () => {
+    const pool = startPool();
+    pool.keepWarm([{ template: template(), count: 1 }]);
+    await untilPaused(1);
+    // Nobody has heard of it yet.
+    const [died] = [...harness.fake.instances.keys()];
+    harness.fake.exit(died as InstanceId, 137);
+    const lease = await pool.acquire(template(), NEVER);
+    expect(harness.log.get(lease.job)?.instance?.id).not.toBe(died);
+    expect(harness.log.get(lease.job)?.state).toBe('running');
   });
 
   test('are woken once the engine answers again', async () => {
