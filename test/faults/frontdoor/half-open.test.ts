@@ -6,7 +6,7 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SessionView } from '../../../src/api/wire.ts';
 import { disconArguments, SWAP } from '../../support/discon/arguments.ts';
-import { SimulatorEndedError } from '../../support/discon/client.ts';
+import { type DisconClient, SimulatorEndedError } from '../../support/discon/client.ts';
 import { type ControllerImage, importControllerImage } from '../../support/discon/image.ts';
 import { openUpgrade } from '../../support/discon/upgrade.ts';
 import { encodeWebSocketFrame, OPCODES } from '../../support/discon/web-socket-frames.ts';
@@ -37,7 +37,7 @@ const SIP_PAUSE_MS = 250;
 const SOON_MS = 30_000;
 
 /** One for each client, so that its session is known by it. */
-const OWN = ['thinking', 'full', 'cut-off', 'silent-cut-off', 'silent', 'slow', 'deaf', 'idle'];
+const OWN = ['thinking', 'full', 'cut-off', 'silent-cut-off', 'silent', 'slow', 'deaf'];
 
 let docker: Docker;
 let image: ControllerImage;
@@ -47,6 +47,7 @@ let farPort: number;
 const sockets: Socket[] = [];
 
 beforeAll(async () => {
+  requirePrograms('ss');
   docker = await requireDocker();
   image = await importControllerImage(docker, { type: null });
   far = new FarSide();
@@ -134,6 +135,22 @@ async function openSilent(): Promise<void> {
     await Promise.all(Array.from({ length: 50 }, () => node.open('/ws?controller=shared', farPort)));
 }
 
+/** Of both its sides the kernel will ask whether they are there. */
+async function expectKeepAlive(client: DisconClient, id: string): Promise<void> {
+  const [session] = await sessionsOf(id);
+  const { address } = await node.process.rpc('JobService.Get', { job_id: session?.job_id ?? '' });
+  const ofClient = `sport = :${node.home.port} and dport = :${client.webSocket.localPort}`;
+  for (const which of [ofClient, `dst ${address}`]) {
+    let timer = '';
+    // What has just passed may be acknowledged only now.
+    await waitFor(`a timer of ${which}`, QUIET_WITHIN_MS, () => {
+      [timer = ''] = /timer:\(keepalive,[^)]*\)/.exec(run('ss', '-tnoH', which)) ?? [];
+      return timer !== '';
+    });
+    expect(Number(/,(\d+)sec/.exec(timer)?.[1])).toBeLessThanOrEqual(KEEP_ALIVE_S);
+  }
+}
+
 describe.concurrent('half of a connection', () => {
   test('a client whose network dies is given up, whatever was on its way to it, and its container goes', async () => {
     await openSilent();
@@ -174,6 +191,7 @@ describe.concurrent('half of a connection', () => {
   test('who reads slowly goes on, and so does who says nothing; who takes nothing of what waits does not', async () => {
     const silent = await node.connect('silent');
     await step(silent);
+    await expectKeepAlive(silent, 'silent');
     const [slow] = await Promise.all([openFull('slow'), openFull('deaf')]);
     // Well beyond what those have who take nothing.
     const untilMs = performance.now() + 2 * GIVEN_UP_MS;
@@ -184,23 +202,5 @@ describe.concurrent('half of a connection', () => {
     expect(await isOpen('slow')).toBe(true);
     expect(await step(silent)).toBe('DISCON called 2 times');
     expect(await isOpen('deaf')).toBe(false);
-  });
-
-  test('on a connection that is silent both sides are asked whether they are there', async () => {
-    requirePrograms('ss');
-    const client = await node.connect('idle');
-    await step(client);
-    const [session] = await sessionsOf('idle');
-    const { address } = await node.process.rpc('JobService.Get', { job_id: session?.job_id ?? '' });
-    const near = [`sport = :${node.home.port} and dport = :${client.webSocket.localPort}`, `dst ${address}`];
-    for (const which of near) {
-      let timer = '';
-      // What has just passed may be acknowledged only now.
-      await waitFor(`a timer of ${which}`, QUIET_WITHIN_MS, () => {
-        [timer = ''] = /timer:\(keepalive,[^)]*\)/.exec(run('ss', '-tnoH', which)) ?? [];
-        return timer !== '';
-      });
-      expect(Number(/,(\d+)sec/.exec(timer)?.[1])).toBeLessThanOrEqual(KEEP_ALIVE_S);
-    }
   });
 });
