@@ -139,7 +139,11 @@ describe.concurrent('descriptors', () => {
     const [linesBefore, openBefore] = [lineCount(node), node.descriptors().length];
     const answers = await crowd(node, CROWD);
     console.log(`${CROWD} clients at once, ${LIMIT} descriptors: ${JSON.stringify(answers)}`);
-    expect(Object.keys(answers).toSorted()).toEqual(['101', '503', 'closed']);
+    // Where they come one after another nobody is cut off: each is told.
+    const { '101': led = 0, '503': toldWhen = 0, closed: cutOff = 0 } = answers;
+    expect(led + toldWhen + cutOff).toBe(CROWD);
+    expect(led).toBeGreaterThan(0);
+    expect(led).toBeLessThan(CROWD);
     await watch(node, own, shared);
     // What it has kept for itself is enough to answer, and to remove and make containers.
     const startedMs = performance.now();

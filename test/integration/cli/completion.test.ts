@@ -57,7 +57,7 @@ describe('completion in bash', () => {
     ],
     [
       ['controllers', ''],
-      ['ls', 'show', 'discover', 'validate', 'add', 'rm'],
+      ['ls', 'show', 'discover', 'validate', 'test', 'add', 'rm'],
     ],
     [['controllers', 'rm', '--ver'], ['--version']],
     [
