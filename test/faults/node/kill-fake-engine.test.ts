@@ -11,7 +11,7 @@ import { fakeOracle } from './support/oracles.ts';
 import { CLEAN, duplicateStarts, judge, MAX_RESTARTS } from './support/verdict.ts';
 import { type Kind, Workload } from './support/workload.ts';
 
-const KILLS = figure(60, 1_000);
+const KILLS = figure(30, 1_000);
 const IN_FLIGHT = 24;
 /** The commits that a few kills fall into may by chance hold no Create; that those of so many do not is no chance. */
 const MAX_CONTROL_ROUNDS = 10;
