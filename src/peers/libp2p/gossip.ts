@@ -1,5 +1,5 @@
 import { TopicValidatorResult, type GossipSub } from '@libp2p/gossipsub';
-import type { PeerId } from '@libp2p/interface';
+import type { PeerId, Stream } from '@libp2p/interface';
 import type { Clock } from '../../kernel/clock.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import { MAX_GOSSIP_BYTES, type GossipVerdict } from '../network.ts';
@@ -27,7 +27,7 @@ const RESULTS = {
 
 /** What gossipsub has beside what its types tell of. */
 interface GossipSubInside {
-  readonly streamsOutbound: ReadonlyMap<string, unknown>;
+  readonly streamsOutbound: ReadonlyMap<string, { readonly rawStream: Pick<Stream, 'status'> }>;
   handleReceivedRpc(from: PeerId, rpc: ReceivedRpc): Promise<void>;
 }
 interface ReceivedRpc {
@@ -97,9 +97,12 @@ export class Gossip {
     this.#sub.publish(this.#deps.topic, message.slice()).catch(() => undefined);
   }
 
-  /** Whether what is told reaches the peer. Once its stream is reset gossipsub never makes a new one. */
+  /**
+   * Whether what is told reaches the peer. Once its stream is reset gossipsub never makes a new one; and one that is reset as it is
+   * opened it keeps, since it listens for the end only afterwards.
+   */
   canReach(peer: NodeId): boolean {
-    return this.#sub.streamsOutbound.has(peer);
+    return this.#sub.streamsOutbound.get(peer)?.rawStream.status === 'open';
   }
 
   /** When the peer last said anything, monotonic ms. */

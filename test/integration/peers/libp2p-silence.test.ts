@@ -86,6 +86,16 @@ describe('a peer whose stream of gossip is gone', () => {
   });
 });
 
+describe('a peer that resets the stream of gossip as it is opened', () => {
+  it('is connected anew too, although nothing told of the end of the stream', async () => {
+    const raw = await RawPeer.start(node, { identity: cluster.identity(), clusterKey: cluster.clusterKey });
+    await using _stopped = raw;
+    await raw.resetGossip();
+    const connection = await raw.dial(node);
+    await waitFor('the end of the connection', PATIENCE_MS, () => connection.status !== 'open');
+  });
+});
+
 describe('on the local network', () => {
   it('nodes of one cluster find each other, and nobody else', async () => {
     const searching = await cluster.start({ mdns: true, listenAddress: '0.0.0.0' });

@@ -68,6 +68,13 @@ export class RawPeer implements AsyncDisposable {
     return this.host.dial(multiaddr(peer.address));
   }
 
+  /** From now on each stream of gossip that is opened to it is reset with the very bytes that agree to it. */
+  async resetGossip(): Promise<void> {
+    const protocols = this.host.getProtocols().filter((protocol) => protocol.startsWith('/meshsub/'));
+    for (const protocol of protocols)
+      await this.host.handle(protocol, (stream) => stream.abort(new Error('not now')), { force: true });
+  }
+
   /**
    * Gossips so many messages of random bytes as fast as they are taken, without what gossipsub would do to keep them few. Resolves
    * when all are sent, or the other side has had enough.
