@@ -12,6 +12,7 @@ import { type SettingKey, variableOf } from '../../src/config/settings.ts';
 import { loadIdentity } from '../../src/peers/identity.ts';
 import { IS_FULL } from './figure.ts';
 import { freePort } from './free-port.ts';
+import { hang } from './hang.ts';
 import { waitFor } from './wait-for.ts';
 
 /** The program a user starts. */
@@ -253,9 +254,18 @@ export class NodeProcess {
     if (!this.#hasExited) this.#child.kill(signal);
   }
 
+  /** It holds its connections and answers nothing, until `resume`. */
+  hang(): Promise<void> {
+    return hang(this.pid);
+  }
+
+  resume(): void {
+    this.signal('SIGCONT');
+  }
+
   /** Kills it, and resolves when it is gone. Twice is as once. */
   async kill(): Promise<void> {
-    this.signal('SIGCONT');
+    this.resume();
     this.signal('SIGKILL');
     await this.exited;
   }

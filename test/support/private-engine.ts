@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
+import { hang } from './hang.ts';
 import { waitFor } from './wait-for.ts';
 
 /** An engine needs so long to come up, with containers to look at again, on a busy machine, ms. */
@@ -109,8 +110,9 @@ export class PrivateEngine implements AsyncDisposable {
   }
 
   /** It holds its connections and takes new ones, and answers nothing, until `resume`. */
-  hang(): void {
-    this.#require().kill('SIGSTOP');
+  async hang(): Promise<void> {
+    const { pid } = this.#require();
+    if (pid !== undefined) await hang(pid);
   }
 
   resume(): void {

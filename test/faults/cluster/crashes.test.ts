@@ -136,7 +136,7 @@ test.each(IS_FULL ? [3_000, 25_000, 60_000, 120_000] : [3_000])(
     const [paused, ...others] = members as [Member, Member, Member];
     const load = new Load(others, random);
     for (let count = 0; count < 10; count += 1) await create(paused);
-    paused.node.signal('SIGSTOP');
+    await paused.node.hang();
     // No longer: to compare many thousand jobs takes longer than what is measured.
     await delay(LOAD_MS);
     await load.stop();
@@ -145,7 +145,7 @@ test.each(IS_FULL ? [3_000, 25_000, 60_000, 120_000] : [3_000])(
       const [one] = await listJobs(others[0].home.port, { owner: paused.id, all_nodes: true });
       expect(one).toMatchObject({ lost: true });
     }
-    paused.node.signal('SIGCONT');
+    paused.node.resume();
     await expectRecovery(`paused for ${pauseMs} ms`, members);
     await untilSettled(members);
     await expectNothingLost(members, load);

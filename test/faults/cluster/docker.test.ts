@@ -59,9 +59,9 @@ test.each(RUNS)(
         await victim.node.kill();
         await victim.start();
       } else {
-        victim.node.signal('SIGSTOP');
+        await victim.node.hang();
         await delay(random.int(500, figure(1_500, 25_000)));
-        victim.node.signal('SIGCONT');
+        victim.node.resume();
       }
     }
     await expectRecovery(`${count} nodes, ${acknowledged.length} jobs`, members);

@@ -28,7 +28,7 @@ test('a peer that stands still and is connected holds nobody up for longer than 
   const job_id = await create(still, LONG_JOB);
   await one.rpc('JobService.Wait', { job_id, until: 'running' });
   await untilEqual(members, EQUAL_AT_WORST_MS);
-  still.node.signal('SIGSTOP');
+  await still.node.hang();
   expect(await connectedWith(one)).toContain(still.id);
   const [unknown, status, stopped, logs, keyed] = await Promise.all([
     timed(one.rpc('ContainerService.Status', { job_id: UNKNOWN_JOB })),
@@ -50,7 +50,7 @@ test('a peer that stands still and is connected holds nobody up for longer than 
   for (const { tookMs } of [stopped, logs]) expect(tookMs).toBeLessThan(boundMs(CARRIED_WITHIN_MS));
   expect(keyed.outcome).toMatchObject({ owner: one.id });
   expect(keyed.tookMs).toBeLessThan(boundMs(ASKED_WITHIN_MS));
-  still.node.signal('SIGCONT');
+  still.node.resume();
   // A stop whose answer did not come may have been heard: either is right, and all say the same.
   await expectRecovery('after a peer stood still', members);
   const again = await other.rpc('ContainerService.Create', { ...LONG_JOB, idempotency_key: 'k' });
@@ -69,11 +69,11 @@ test(
     const made: string[] = [];
     for (let pause = 0; pause < PAUSES; pause += 1) {
       const paused = random.pick(members);
-      paused.node.signal('SIGSTOP');
+      await paused.node.hang();
       const working = members.filter((member) => member !== paused);
       made.push(...(await Promise.all(working.map((member) => create(member)))));
       await delay(random.int(10, 400));
-      paused.node.signal('SIGCONT');
+      paused.node.resume();
       made.push(await create(paused));
     }
     await expectRecovery(`${PAUSES} short pauses`, members);

@@ -252,7 +252,7 @@ test(
       const long = await scene.running(LONG);
       const ends = await scene.running('sleep 2; exit 7');
       const stopping = await scene.running(LONG);
-      engine.hang();
+      await engine.hang();
       const hungAtMs = performance.now();
       const during = await Promise.all(Array.from({ length: 6 }, () => scene.create('exit 5')));
       await node.rpc('ContainerService.Stop', { job_id: stopping });

@@ -61,9 +61,12 @@ test('A3: a container reaches the API on no address without a token', async () =
   const first = await node.rpc('ContainerService.Create', { image: TEST_IMAGE, arguments: ['true'] });
   await node.rpc('JobService.Wait', { job_id: first.job_id });
   const addresses = await hostAddresses(docker, home.network);
-  expect(addresses.length).toBeGreaterThan(2);
   const replies = await attack(node, addresses, node.port);
-  expect([...replies.keys()].toSorted()).toEqual(addresses.toSorted());
+  // Networks of others come and go meanwhile: nothing is said of an address that was one at the beginning only.
+  const remaining = new Set(await hostAddresses(docker, home.network));
+  const lasting = addresses.filter((address) => remaining.has(address));
+  expect(lasting.length).toBeGreaterThan(2);
+  expect([...replies.keys()]).toEqual(expect.arrayContaining(lasting));
   const outcomes = new Set(replies.values());
   for (const [address, reply] of replies) {
     if (address === '127.0.0.1') expect(reply, address).toMatch(/refused/);

@@ -40,14 +40,14 @@ describe('a server of controllers that is a process', () => {
   it('can be silent with its connections open', async () => {
     await using server = await ServerProcess.start();
     using client = await connect(server);
-    server.signal('SIGSTOP');
+    await server.hang();
     let hasReturned = false;
     const given = disconArguments();
     const call = client.call(given).then(() => (hasReturned = true));
     // Many times what a call takes.
     await delay(100);
     expect(hasReturned).toBe(false);
-    server.signal('SIGCONT');
+    server.resume();
     await call;
     expect(messageIn(given)).toBe('DISCON called 1 times');
   });

@@ -79,12 +79,12 @@ describe('placement among real nodes', () => {
       const [one, two, other] = await three();
       const commits = (): Promise<number> => one.metric('container_manager_store_commit_rows_count');
       const before = await commits();
-      two.node.signal('SIGSTOP');
+      await two.node.hang();
       const creating = one.rpc('ContainerService.Create', { ...LONG_JOB, placement: two.id });
       creating.catch(() => undefined);
       await waitFor('the target to be stored', SOON_MS, async () => (await commits()) > before);
       await one.node.kill();
-      two.node.signal('SIGCONT');
+      two.node.resume();
       await one.start();
       await untilConnected([one, two, other]);
       await waitFor('the job to run', SOON_MS, () => engine.driver.instances.size === 1);

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../free-port.ts';
+import { hang } from '../hang.ts';
 import { waitFor } from '../wait-for.ts';
 import { isListening } from './is-listening.ts';
 import { buildDisconPrograms, type DisconPrograms } from './programs.ts';
@@ -66,9 +67,13 @@ export class ServerProcess implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** SIGSTOP makes it silent with its connections open, SIGCONT wakes it. */
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+  /** Makes it silent with its connections open, until `resume`. */
+  hang(): Promise<void> {
+    return hang(this.pid);
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** The names of what is in its working directory now. */
@@ -77,7 +82,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.signal('SIGKILL');
+    this.#child.kill('SIGKILL');
     await this.exited;
     await rm(this.#directory, { recursive: true, force: true });
   }
