@@ -154,9 +154,12 @@ describe.concurrent('descriptors', () => {
     own.drop();
     await waitFor('its container to be removed', SOON_MS, async () => (await node.containers()).length === 1);
     const next = await node.connect('own');
+    const withoutMute = node.descriptors().length;
     const mute = await openMute(node, MUTE);
     await watch(node, next, shared);
     for (const socket of mute) socket.destroy();
+    // Until then whoever asks for something may be turned away.
+    await waitFor('the silent ones to be closed', SOON_MS, () => node.descriptors().length <= withoutMute);
     node.dropAll();
     await node.untilNothingIsHeld();
     await waitFor('all to be closed', SOON_MS, () => node.descriptors().length <= openBefore);
