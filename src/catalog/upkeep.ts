@@ -52,7 +52,9 @@ export class Upkeep<Task extends string> implements AsyncDisposable {
     const failed = new Map<Task, unknown>();
     const { signal } = this.#stop;
     const { whenAvailable } = this.#deps;
-    if (whenAvailable !== undefined && !(await this.#isThere(whenAvailable))) return this.#due.clear();
+    // It fails only when the node stops.
+    if (whenAvailable !== undefined) await whenAvailable(signal).catch(() => undefined);
+    if (signal.aborted) return this.#due.clear();
     const isNext = (name: Task): boolean => this.#due.has(name) && !failed.has(name);
     for (;;) {
       const task = (Object.keys(this.#tasks) as Task[]).find(isNext);
@@ -68,13 +70,6 @@ export class Upkeep<Task extends string> implements AsyncDisposable {
     const [first] = failed;
     if (first === undefined) this.#failures = 0;
     else this.#tryLater([...failed.keys()], first[1]);
-  }
-
-  /** False once the node stops. */
-  async #isThere(whenAvailable: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
-    const { signal } = this.#stop;
-    await whenAvailable(signal).catch(() => this.#stop.abort());
-    return !signal.aborted;
   }
 
   #tryLater(tasks: readonly Task[], error: unknown): void {
