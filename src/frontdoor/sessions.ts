@@ -4,7 +4,7 @@ import type { JobId } from '../kernel/ids.ts';
 import type { LeaseId } from '../instances/instances.ts';
 import type { Channel } from './opening.ts';
 import { endSplice } from './splice.ts';
-import { Stalls } from './stalls.ts';
+import { StallWatch } from './stalls.ts';
 
 /** One client that was led to a container, as people see it. */
 export interface SessionView {
@@ -49,30 +49,26 @@ export interface SessionsDependencies {
 
 /** How often it is looked for silent ones, of the time that they may be silent. */
 const LOOKS = 4;
-/** And for those that take nothing: what has gone silently is to be gone soon. */
-const STALL_LOOKS = 10;
 
 /** The connections that are open: each from its 101 until both of its sides are closed. */
 export class Sessions implements Disposable {
   readonly #options: SessionsOptions;
   readonly #deps: SessionsDependencies;
-  readonly #stalls: Stalls;
+  readonly #stalls: StallWatch;
   readonly #open = new Map<string, Session>();
   /** What had passed, both ways, when it was looked at, and since when no more has, monotonic ms. */
   readonly #seen = new Map<string, { readonly bytes: number; readonly sinceMs: number }>();
   #nextLook: Disposable | undefined;
-  #nextStallLook: Disposable | undefined;
-  #isDisposed = false;
-  /** It could not be found out what waits, and somebody was told. */
-  #isBlind = false;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: SessionsOptions, deps: SessionsDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#stalls = new Stalls({ limitMs: options.stallTimeoutMs });
+    this.#stalls = new StallWatch(
+      { limitMs: options.stallTimeoutMs },
+      { ...deps, sides: () => this.#sides(), onStalled: (side) => this.#giveUp(side) },
+    );
     if (options.maxSilenceMs > 0) this.#lookLater();
-    if (options.stallTimeoutMs > 0) this.#lookForStallsLater();
   }
 
   get size(): number {
@@ -126,9 +122,8 @@ export class Sessions implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#isDisposed = true;
     this.#nextLook?.[Symbol.dispose]();
-    this.#nextStallLook?.[Symbol.dispose]();
+    this.#stalls[Symbol.dispose]();
     this.closeAll();
   }
 
@@ -156,32 +151,18 @@ export class Sessions implements Disposable {
     else if (nowMs - before.sinceMs >= this.#options.maxSilenceMs) this.close(id);
   }
 
-  #lookForStallsLater(): void {
-    if (this.#isDisposed) return;
-    const { stallTimeoutMs } = this.#options;
-    this.#nextStallLook = this.#deps.clock.after(stallTimeoutMs / STALL_LOOKS, () => {
-      void this.#endStalled().then(() => this.#lookForStallsLater());
-    });
+  *#sides(): Generator<Channel> {
+    for (const { channel, upstream } of this.#open.values()) yield* [channel, upstream];
   }
 
-  async #endStalled(): Promise<void> {
-    const { clock, logger } = this.#deps;
-    const sessions = [...this.#open.values()];
-    const sides = sessions.flatMap(({ channel, upstream }) => [channel, upstream]);
-    try {
-      const stalled = new Set(await this.#stalls.find(sides, clock.monotonicMs()));
-      for (const { id, client, job, channel, upstream } of sessions) {
-        const side = [channel, upstream].find((each) => stalled.has(each));
-        if (side === undefined) continue;
-        const stuck = side === channel ? 'client' : 'container';
-        logger.info({ session: id, client, job, stuck }, 'session given up: nothing of what waits is taken');
-        // The other side gets what is on its way to it; this one would take nothing.
-        side.destroy();
-      }
-      this.#isBlind = false;
-    } catch (error) {
-      if (!this.#isBlind) logger.warn({ err: error }, 'it cannot be seen which sessions are stuck');
-      this.#isBlind = true;
+  #giveUp(side: Channel): void {
+    for (const { id, client, job, channel, upstream } of this.#open.values()) {
+      if (side !== channel && side !== upstream) continue;
+      const stuck = side === channel ? 'client' : 'container';
+      const message = 'session given up: nothing of what waits is taken';
+      this.#deps.logger.info({ session: id, client, job, stuck }, message);
     }
+    // The other side gets what is on its way to it; this one would take nothing.
+    side.destroy();
   }
 }

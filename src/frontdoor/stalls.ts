@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import type { Clock } from '../kernel/clock.ts';
 import type { Channel } from './opening.ts';
 import { SendQueues } from './send-queues.ts';
 
@@ -51,6 +52,61 @@ export class Stalls {
       : { handed, waiting, passed, sinceMs: nowMs };
     this.#looks.set(side, look);
     return look;
+  }
+}
+
+/** How often it is looked for them, of the time that they have: what has gone silently is to be gone soon. */
+const LOOKS = 10;
+
+export interface StallWatchDependencies {
+  readonly clock: Clock;
+  readonly logger: { warn(facts: object, message: string): void };
+  /** All that are open. */
+  readonly sides: () => Iterable<Channel>;
+  /** Told of each that takes nothing. Must not throw. */
+  readonly onStalled: (side: Channel) => void;
+}
+
+/** Looks for sides that take nothing, again and again, until it is disposed: one look serves all of them. */
+export class StallWatch implements Disposable {
+  readonly #stalls: Stalls;
+  readonly #pauseMs: number;
+  readonly #deps: StallWatchDependencies;
+  #nextLook: Disposable | undefined;
+  #isDisposed = false;
+  /** It could not be found out what waits, and somebody was told. */
+  #isBlind = false;
+
+  /** `limitMs`: how long a side may take nothing; 0: none is looked for. */
+  constructor(options: { readonly limitMs: number }, deps: StallWatchDependencies) {
+    this.#stalls = new Stalls(options);
+    this.#pauseMs = options.limitMs / LOOKS;
+    this.#deps = deps;
+    if (options.limitMs > 0) this.#lookLater();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#nextLook?.[Symbol.dispose]();
+  }
+
+  #lookLater(): void {
+    if (this.#isDisposed) return;
+    this.#nextLook = this.#deps.clock.after(this.#pauseMs, () => {
+      void this.#look().then(() => this.#lookLater());
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { clock, logger, sides, onStalled } = this.#deps;
+    try {
+      const stalled = await this.#stalls.find(sides(), clock.monotonicMs());
+      stalled.forEach(onStalled);
+      this.#isBlind = false;
+    } catch (error) {
+      if (!this.#isBlind) logger.warn({ err: error }, 'it cannot be seen which sessions are stuck');
+      this.#isBlind = true;
+    }
   }
 }
 
