@@ -65,6 +65,18 @@ export function upstreamOf({ instance, spec }: Pick<Job, 'instance' | 'spec'>): 
   return instance === undefined || port === undefined ? undefined : reachOf(instance, port);
 }
 
+/** What is wanted of an instance, worked out once: whoever waits is looked at again each time a place becomes free. */
+export interface InstanceWish {
+  readonly template: InstanceTemplate;
+  readonly request: JobRequest;
+  readonly kind: InstanceKind;
+}
+
+export function wishFor(template: InstanceTemplate): InstanceWish {
+  const request = instanceRequest(template);
+  return { template, request, kind: kindOf(request) };
+}
+
 /** What makes two instances the same for whoever connects. */
 export interface InstanceKind {
   /** For this process alone: it is made of values that are secret. */

@@ -6,17 +6,17 @@ import { LinkedSignal } from '../kernel/linked-signal.ts';
 import { abortable } from '../kernel/single-flight.ts';
 import type { EngineGate } from '../jobs/engine-gate.ts';
 import { JobError } from '../jobs/errors.ts';
-import type { JobRequest } from '../jobs/spec.ts';
 import { hasEnded, type Job } from '../jobs/job.ts';
 import { InstanceError } from './errors.ts';
 import {
   type InstanceKind,
-  instanceRequest,
+  type InstanceWish,
   INSTANCE_CALLER,
   isAsGoodAs,
   kindOf,
   sharingOf,
   upstreamOf,
+  wishFor,
 } from './instance-job.ts';
 import type { InstanceJobLog, InstanceJobs } from './instance-jobs.ts';
 import type { Instances, Lease, LeaseId, Upstream } from './instances.ts';
@@ -50,18 +50,6 @@ export interface InstancePoolDependencies {
   readonly logger: InstancePoolLogger;
 }
 
-/** What a caller wants, worked out once: whoever waits is looked at again each time a place becomes free. */
-interface Wish {
-  readonly template: InstanceTemplate;
-  readonly request: JobRequest;
-  readonly kind: InstanceKind;
-}
-
-function wishFor(template: InstanceTemplate): Wish {
-  const request = instanceRequest(template);
-  return { template, request, kind: kindOf(request) };
-}
-
 /** An instance, with the right to use it. */
 interface Place {
   readonly lease: LeaseId;
@@ -77,7 +65,7 @@ const REMOVAL_RETRY: BackoffPolicy = { firstMs: 500, capMs: 30_000 };
 export class InstancePool implements Instances, AsyncDisposable {
   readonly #options: InstancePoolOptions;
   readonly #deps: InstancePoolDependencies;
-  readonly #waiting: WaitingRoom<Wish, Place>;
+  readonly #waiting: WaitingRoom<InstanceWish, Place>;
   readonly #warm: WarmWishes;
   readonly #instances = new Set<PooledInstance>();
   readonly #byJob = new Map<JobId, PooledInstance>();
@@ -138,12 +126,12 @@ export class InstancePool implements Instances, AsyncDisposable {
 
   /** Waiting for a place and the start together take no longer than `startTimeoutMs`. */
   async acquire(template: InstanceTemplate, signal: AbortSignal): Promise<Lease> {
-    signal.throwIfAborted();
     const { clock } = this.#deps;
     const endMs = clock.monotonicMs() + template.startTimeoutMs;
     const leftMs = (): number => Math.max(1, Math.ceil(endMs - clock.monotonicMs()));
     const wish = wishFor(template);
     for (;;) {
+      signal.throwIfAborted();
       if (this.#isDraining) throw draining();
       const place = this.#takeInTurn(wish) ?? (await this.#waiting.wait(wish, leftMs(), signal));
       using limited = new LinkedSignal([signal], { clock, limitMs: leftMs() });
@@ -197,21 +185,21 @@ export class InstancePool implements Instances, AsyncDisposable {
   }
 
   /** Undefined when it is not the caller's turn. */
-  #takeInTurn(wish: Wish): Place | undefined {
+  #takeInTurn(wish: InstanceWish): Place | undefined {
     // Whoever came before, and waits for the same, comes first.
     if (this.#waiting.has(({ template }) => template.name === wish.template.name)) return undefined;
     return this.#take(wish, this.#waiting.count + 1);
   }
 
   /** `wanted`: how many want a place, this caller among them. */
-  #take(wish: Wish, wanted: number): Place | undefined {
+  #take(wish: InstanceWish, wanted: number): Place | undefined {
     const instance = this.#instanceFor(wish, wanted);
     if (instance === undefined) return undefined;
     return { lease: this.#lease(instance, wish.template.idleTimeoutMs), instance };
   }
 
   /** The least used one with room, else a new one, where there may be one more. */
-  #instanceFor(wish: Wish, wanted: number): PooledInstance | undefined {
+  #instanceFor(wish: InstanceWish, wanted: number): PooledInstance | undefined {
     const { kind, template } = wish;
     const ofKind = this.#ofKind(kind);
     const fitting = ofKind.filter((instance) => isAsGoodAs(instance.kind, kind));
@@ -238,15 +226,10 @@ export class InstancePool implements Instances, AsyncDisposable {
     return [...this.#instances].filter(({ kind }) => kind.key === key);
   }
 
-  #make({ kind, request, template }: Wish, isWarm = false): PooledInstance {
-    const { sharing, startTimeoutMs } = template;
-    const create = async (signal: AbortSignal): Promise<{ readonly job: Job }> => {
-      await this.#requireValidated(template, signal);
-      return this.#deps.jobs.create(request, INSTANCE_CALLER);
-    };
-    const start = (instance: PooledInstance): Promise<Upstream> =>
-      this.#start(instance, create, startTimeoutMs);
-    const instance = new PooledInstance({ kind, sharing, isWarm, origin: start });
+  #make(wish: InstanceWish, isWarm = false): PooledInstance {
+    const { kind, template } = wish;
+    const origin = (instance: PooledInstance): Promise<Upstream> => this.#start(instance, wish);
+    const instance = new PooledInstance({ kind, sharing: template.sharing, isWarm, origin });
     this.#instances.add(instance);
     return instance;
   }
@@ -272,7 +255,8 @@ export class InstancePool implements Instances, AsyncDisposable {
 
   #refill(): void {
     if (this.#isDraining || this.#waiting.count > 0) return;
-    for (const { kind, template, count } of this.#warm.due()) {
+    for (const wish of this.#warm.due()) {
+      const { kind, template, count } = wish;
       const ofKind = this.#ofKind(kind);
       const warmCount = ofKind.filter(({ isWarm, state }) => isWarm && state !== 'ending').length;
       const room = Math.min(
@@ -280,7 +264,7 @@ export class InstancePool implements Instances, AsyncDisposable {
         this.#options.maxInstances - this.#instances.size,
       );
       for (let made = 0; made < Math.min(count - warmCount, room); made += 1)
-        void this.#warmUp(this.#make(wishFor(template), true));
+        void this.#warmUp(this.#make(wish, true));
     }
   }
 
@@ -317,13 +301,15 @@ export class InstancePool implements Instances, AsyncDisposable {
     }
   }
 
-  /** False when it could not be woken, and is ended. */
+  /** False when it could not be woken, and is ended; or was ended meanwhile. */
   async #awake(instance: PooledInstance): Promise<boolean> {
     const { engine, gate, logger } = this.#deps;
+    const { signal } = instance.abort;
     try {
-      await gate.persist(() => instance.awake(engine), instance.abort.signal);
+      await gate.persist(() => instance.awake(engine), signal);
       return true;
     } catch (error) {
+      if (signal.aborted) return false;
       logger.warn({ job_id: instance.job, err: error }, 'instance that was kept warm could not be woken');
       this.#end(instance);
       return false;
@@ -338,18 +324,16 @@ export class InstancePool implements Instances, AsyncDisposable {
     return id;
   }
 
-  async #start(
-    instance: PooledInstance,
-    create: (signal: AbortSignal) => Promise<{ readonly job: Job }>,
-    timeoutMs: number,
-  ): Promise<Upstream> {
+  async #start(instance: PooledInstance, { template, request }: InstanceWish): Promise<Upstream> {
     const { signal } = instance.abort;
     try {
-      const { job } = await create(signal);
+      await this.#requireValidated(template, signal);
+      const { job } = await this.#deps.jobs.create(request, INSTANCE_CALLER);
       instance.job = job.id;
       this.#byJob.set(job.id, instance);
       signal.throwIfAborted();
-      const running = await this.#deps.jobs.wait(job.id, { until: 'running', timeoutMs, signal });
+      const options = { until: 'running', timeoutMs: template.startTimeoutMs, signal } as const;
+      const running = await this.#deps.jobs.wait(job.id, options);
       const upstream = running.job.state === 'running' ? upstreamOf(running.job) : undefined;
       if (upstream === undefined) throw failedToStart(running.job);
       signal.throwIfAborted();

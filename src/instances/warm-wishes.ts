@@ -1,12 +1,10 @@
 import { backoffMs, type BackoffPolicy } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { type InstanceKind, instanceRequest, isAsGoodAs, kindOf } from './instance-job.ts';
+import { type InstanceKind, type InstanceWish, isAsGoodAs, wishFor } from './instance-job.ts';
 import type { InstanceTemplate } from './template.ts';
 
 /** So many of a kind are to be ready before anybody asks. */
-export interface WarmWish {
-  readonly kind: InstanceKind;
-  readonly template: InstanceTemplate;
+export interface WarmWish extends InstanceWish {
   readonly count: number;
 }
 
@@ -31,7 +29,7 @@ export class WarmWishes implements Disposable {
   set(templates: readonly { readonly template: InstanceTemplate; readonly count: number }[]): void {
     const wishes = templates
       .filter(({ count }) => count > 0)
-      .map(({ template, count }) => ({ kind: kindOf(instanceRequest(template)), template, count }));
+      .map(({ template, count }) => ({ ...wishFor(template), count }));
     this.#wishes = new Map(wishes.map((wish) => [wish.kind.key, wish]));
     for (const key of this.#failures.keys()) if (!this.#wishes.has(key)) this.#forgetFailures(key);
   }
