@@ -5,7 +5,7 @@ import { FAIR } from '../../support/virtual-network.ts';
 
 /** One seed is one run, the same every time: the seed of a failure is in its name. */
 const FIRST_SEED = Number(process.env['FAULTS_SEED'] ?? 1);
-const RUNS = figure(1_000, 20_000);
+const RUNS = figure(2_000, 20_000);
 
 /** By when all views must be equal once nothing is in the way: one round of asking. */
 const CONVERGED_WITHIN_MS = 30_000;
