@@ -1,4 +1,5 @@
-import { flagOf, SETTING_KEYS, settingOf, type Setting, type SettingKey } from './settings.ts';
+import type { Setting } from './setting.ts';
+import { flagOf, SETTING_KEYS, settingOf, type SettingKey } from './settings.ts';
 
 /** A flag for the parser of the command line. It has no default there: a default must not look like a choice. */
 export interface FlagDescription {

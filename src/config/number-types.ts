@@ -97,3 +97,10 @@ function describe(min: number, max: number | undefined, format: (value: number) 
 function within({ min = 0, max }: Range, format: (value: number) => string): string {
   return min === 0 && max === undefined ? '' : `, ${describe(min, max, format)}`;
 }
+
+/** A million: far above what one host runs, and low enough that a count cannot eat the memory. */
+const MAX_COUNT = 1_000_000;
+
+export function count(min: number, unit: string): SettingType<number> {
+  return integer({ min, max: MAX_COUNT, unit });
+}

@@ -1,15 +1,8 @@
 import { MAX_FILE_BYTES } from './bounded-file.ts';
 import { FORMER_KEY_NAMES, formerKey, type FormerKeyName } from './former-keys.ts';
 import { OTHER_VARIABLES } from './given-values.ts';
-import {
-  flagOf,
-  SETTING_KEYS,
-  settingOf,
-  variableOf,
-  VARIABLE_PREFIX,
-  type Setting,
-  type SettingKey,
-} from './settings.ts';
+import type { Setting } from './setting.ts';
+import { flagOf, SETTING_KEYS, settingOf, variableOf, VARIABLE_PREFIX, type SettingKey } from './settings.ts';
 
 const INTRODUCTION = `# Configuration
 
