@@ -15,12 +15,16 @@ import { SteppedClock } from '../../../support/stepped-clock.ts';
 const TOPIC = 'topic';
 const A = 'peer-a' as NodeId;
 const B = 'peer-b' as NodeId;
+const C = 'peer-c' as NodeId;
 const idOf = (peer: NodeId): PeerId => ({ toString: () => peer }) as unknown as PeerId;
 
 /** Gossipsub, as far as it takes and hands on. */
 class FakeGossipSub {
   readonly topicValidators = new Map<string, TopicValidatorFn>();
-  readonly streamsOutbound = new Map<string, unknown>([[A, {}]]);
+  readonly streamsOutbound = new Map<string, unknown>([
+    [A, { rawStream: { status: 'open' } }],
+    [C, { rawStream: { status: 'reset' } }],
+  ]);
   taken = 0;
 
   handleReceivedRpc(_from: PeerId, rpc: { messages: unknown[] }): Promise<void> {
@@ -156,7 +160,7 @@ describe('gossip', () => {
   });
 
   it('knows whom it reaches, and does not mind when it reaches nobody', () => {
-    expect([gossip.canReach(A), gossip.canReach(B)]).toEqual([true, false]);
+    expect([A, B, C].map((peer) => gossip.canReach(peer))).toEqual([true, false, false]);
     gossip.publish(Buffer.from('x'));
     expect(events).toEqual(['sent']);
   });
