@@ -50,6 +50,12 @@ export interface InstancePoolDependencies {
   readonly logger: InstancePoolLogger;
 }
 
+/**
+ * From when somebody has got one that was kept warm until another is made behind it, ms: while the engine makes one, it is slower to
+ * let another go on, and so is the node to lead a client there.
+ */
+const REFILL_PAUSE_MS = 50;
+
 /** An instance, with the right to use it. */
 interface Place {
   readonly lease: LeaseId;
@@ -209,8 +215,6 @@ export class InstancePool implements Instances, AsyncDisposable {
     const warm = fitting.find(({ isWarm, state }) => isWarm && state !== 'ending');
     if (warm !== undefined) {
       warm.isWarm = false;
-      // Behind it there is to be another one, once whoever came has theirs.
-      setImmediate(() => this.#refill());
       return warm;
     }
     if (ofKind.length >= template.maxInstances) return undefined;
@@ -298,6 +302,8 @@ export class InstancePool implements Instances, AsyncDisposable {
     } catch (error) {
       this.release(lease);
       throw limited.isTimedOut ? late(template) : error;
+    } finally {
+      if (instance.wasKeptWarm) this.#deps.clock.after(REFILL_PAUSE_MS, () => this.#refill());
     }
   }
 
