@@ -194,6 +194,11 @@ export async function listJobs(port: number, query: ListQuery = {}, count = Infi
   }
 }
 
+/** Of all jobs that it knows of, sorted. */
+export async function idsOn(member: Member): Promise<string[]> {
+  return (await listJobs(member.home.port, { all_nodes: true })).map(({ job_id }) => job_id).sort();
+}
+
 /** What must be the same on every node, of a job of one owner. */
 const SHARED_FACTS = [
   'status',

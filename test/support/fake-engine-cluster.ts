@@ -7,6 +7,7 @@ import { FakeDriver } from './fake-driver.ts';
 
 export const SHORT_JOB = { image: 'test', arguments: ['wait', '20', 'exit', '0'] } satisfies CreateParams;
 export const LONG_JOB = { image: 'test' } satisfies CreateParams;
+const RUNS_WITHIN_MS = 20_000;
 
 const JOB_LABEL = 'container-manager.job';
 
@@ -84,4 +85,11 @@ async function startEngine(parts: AsyncDisposableStack): Promise<ServedEngine> {
 
 export async function create(member: Member, params: CreateParams = SHORT_JOB): Promise<string> {
   return (await member.rpc('ContainerService.Create', { ...params })).job_id;
+}
+
+/** One that runs until it is stopped. */
+export async function createRunning(member: Member): Promise<string> {
+  const job_id = await create(member, LONG_JOB);
+  await member.rpc('JobService.Wait', { job_id, until: 'running', timeout_ms: RUNS_WITHIN_MS });
+  return job_id;
 }

@@ -18,7 +18,8 @@ const JUMPS = [
   ['-400d', '+400d'],
 ];
 
-test.each(IS_FULL ? JUMPS : JUMPS.slice(0, 1))(
+// Both wait for most of their time.
+test.concurrent.each(IS_FULL ? JUMPS : JUMPS.slice(0, 1))(
   'a clock that is set to %s, and then to %s: nothing is lost, early or out of order',
   async (...jumps) => {
     using clock = new JumpingClock();
@@ -79,7 +80,7 @@ const LOSSES: readonly [string, (file: string) => boolean][] = [
   ['all but its identity', (file) => file !== 'identity.key'],
   ['its mirrors', (file) => file.startsWith('mirror.db')],
 ];
-test.each(IS_FULL ? LOSSES : LOSSES.slice(0, 1))(
+test.concurrent.each(IS_FULL ? LOSSES : LOSSES.slice(0, 1))(
   'a node that comes back without %s, and with a clock that was set back, is heard as ever',
   async (_what, isGone) => {
     using clock = new JumpingClock();

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { boundMs } from '../../support/figure.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Libp2pCluster, type StartedPeer } from './libp2p-harness.ts';
@@ -14,34 +14,41 @@ const RECONNECT_MS = boundMs(3_000);
 /** A process that is killed has its sockets closed by the system; no ping finds it that soon. */
 const KILLED_MS = boundMs(2_000);
 
-let cluster: Libp2pCluster;
-let node: StartedPeer;
-let children: ChildProcess[];
-beforeEach(async () => {
-  cluster = new Libp2pCluster();
-  node = await cluster.start();
-  children = [];
-});
-afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  await cluster[Symbol.asyncDispose]();
-});
+/** A node, and whoever is to meet it. */
+class Scene implements AsyncDisposable {
+  readonly cluster = new Libp2pCluster();
+  readonly #children: ChildProcess[] = [];
 
-async function startChild(...args: string[]): Promise<ChildProcess> {
-  const key = Buffer.from(cluster.clusterKey).toString('hex');
-  const child = spawn(
-    process.execPath,
-    [new URL('libp2p-process.ts', import.meta.url).pathname, '--key', key, ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  children.push(child);
-  await once(createInterface(child.stdout), 'line');
-  return child;
+  /** A peer in a process of its own. */
+  async startChild(...args: string[]): Promise<ChildProcess> {
+    const key = Buffer.from(this.cluster.clusterKey).toString('hex');
+    const child = spawn(
+      process.execPath,
+      [new URL('libp2p-process.ts', import.meta.url).pathname, '--key', key, ...args],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    this.#children.push(child);
+    await once(createInterface(child.stdout), 'line');
+    return child;
+  }
+
+  startRaw(node: StartedPeer): Promise<RawPeer> {
+    const { cluster } = this;
+    return RawPeer.start(node, { identity: cluster.identity(), clusterKey: cluster.clusterKey });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    await this.cluster[Symbol.asyncDispose]();
+  }
 }
 
-describe('a peer in another process', () => {
+// They wait for most of their time.
+describe.concurrent('a peer in another process', () => {
   it('that is paused is found dead, and is connected again and heard once it goes on', async () => {
-    const child = await startChild('--bootstrap', node.address);
+    await using scene = new Scene();
+    const node = await scene.cluster.start();
+    const child = await scene.startChild('--bootstrap', node.address);
     let heardAtMs = 0;
     node.network.onGossip(() => {
       heardAtMs = performance.now();
@@ -59,17 +66,20 @@ describe('a peer in another process', () => {
   });
 
   it('that is killed is gone at once', async () => {
-    const child = await startChild('--bootstrap', node.address);
+    await using scene = new Scene();
+    const node = await scene.cluster.start();
+    const child = await scene.startChild('--bootstrap', node.address);
     await waitFor('the connection', PATIENCE_MS, () => node.network.connected().length === 1);
     child.kill('SIGKILL');
     await waitFor('its end', KILLED_MS, () => node.network.connected().length === 0);
   });
 });
 
-describe('a peer whose stream of gossip is gone', () => {
+describe.concurrent('a peer whose stream of gossip is gone', () => {
   it('is connected anew, since it would hear nothing more', async () => {
-    const raw = await RawPeer.start(node, { identity: cluster.identity(), clusterKey: cluster.clusterKey });
-    await using _stopped = raw;
+    await using scene = new Scene();
+    const node = await scene.cluster.start();
+    await using raw = await scene.startRaw(node);
     const connection = await raw.dial(node);
     const streams = () => connection.streams.filter(({ protocol }) => protocol.startsWith('/meshsub/'));
     await waitFor('gossip', PATIENCE_MS, () => streams().some(({ direction }) => direction === 'inbound'));
@@ -86,25 +96,27 @@ describe('a peer whose stream of gossip is gone', () => {
   });
 });
 
-describe('a peer that resets the stream of gossip as it is opened', () => {
+describe.concurrent('a peer that resets the stream of gossip as it is opened', () => {
   it('is connected anew too, although nothing told of the end of the stream', async () => {
-    const raw = await RawPeer.start(node, { identity: cluster.identity(), clusterKey: cluster.clusterKey });
-    await using _stopped = raw;
+    await using scene = new Scene();
+    const node = await scene.cluster.start();
+    await using raw = await scene.startRaw(node);
     await raw.resetGossip();
     const connection = await raw.dial(node);
     await waitFor('the end of the connection', PATIENCE_MS, () => connection.status !== 'open');
   });
 });
 
-describe('on the local network', () => {
+describe.concurrent('on the local network', () => {
   it('nodes of one cluster find each other, and nobody else', async () => {
-    const searching = await cluster.start({ mdns: true, listenAddress: '0.0.0.0' });
-    const stranger = await cluster.start({
+    await using scene = new Scene();
+    const searching = await scene.cluster.start({ mdns: true, listenAddress: '0.0.0.0' });
+    const stranger = await scene.cluster.start({
       mdns: true,
       listenAddress: '0.0.0.0',
       clusterId: 'fedcba9876543210',
     });
-    await startChild('--mdns');
+    await scene.startChild('--mdns');
     await waitFor(
       'the two to find each other',
       PATIENCE_MS,
