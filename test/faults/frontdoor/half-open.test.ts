@@ -31,9 +31,9 @@ const THINKING_MS = 600;
 /** More than the kernel keeps for a connection on both its sides. */
 const MUCH_BYTES = 4 * 1024 ** 2;
 const MUCH_TIMES = 6;
-/** Slow, and reading. */
+/** Slow, and reading. The kernel tells the other side of room only once some hundred KiB are free: within the limit they must be. */
 const SIP_BYTES = 64 * 1024;
-const SIP_PAUSE_MS = 250;
+const SIP_PAUSE_MS = figure(50, 250);
 const SOON_MS = 30_000;
 
 /** One for each client, so that its session is known by it. */
