@@ -78,6 +78,8 @@ export class InstancePool implements Instances, AsyncDisposable {
   readonly #leases = new Map<LeaseId, { instance: PooledInstance; idleTimeoutMs: number }>();
   readonly #lostListeners = new Set<(lease: LeaseId) => void>();
   readonly #removals = new Set<Promise<void>>();
+  /** For all that were taken meanwhile. */
+  #nextRefill: Disposable | undefined;
   readonly #closed = new AbortController();
   #subscription: Disposable | undefined;
   #isDraining = false;
@@ -185,6 +187,7 @@ export class InstancePool implements Instances, AsyncDisposable {
     this.drain();
     this.#subscription?.[Symbol.dispose]();
     this.#warm[Symbol.dispose]();
+    this.#nextRefill?.[Symbol.dispose]();
     for (const instance of this.#instances) instance.stopIdling();
     this.#closed.abort(draining());
     await Promise.all(this.#removals);
@@ -257,6 +260,13 @@ export class InstancePool implements Instances, AsyncDisposable {
     if (warm !== undefined) this.#end(warm);
   }
 
+  #refillSoon(): void {
+    this.#nextRefill ??= this.#deps.clock.after(REFILL_PAUSE_MS, () => {
+      this.#nextRefill = undefined;
+      this.#refill();
+    });
+  }
+
   #refill(): void {
     if (this.#isDraining || this.#waiting.count > 0) return;
     for (const wish of this.#warm.due()) {
@@ -303,7 +313,7 @@ export class InstancePool implements Instances, AsyncDisposable {
       this.release(lease);
       throw limited.isTimedOut ? late(template) : error;
     } finally {
-      if (instance.wasKeptWarm) this.#deps.clock.after(REFILL_PAUSE_MS, () => this.#refill());
+      if (instance.wasKeptWarm) this.#refillSoon();
     }
   }
 
