@@ -4,16 +4,20 @@ import type { LogEntry } from '../../../src/api/wire.ts';
 
 /** Between two looks at a container that has ended while its job has not: it is about to be started again. */
 const RESTART_LOOK_MS = 300;
+/** Among so many is the latest line. */
+const LAST_LINES = 20;
+
+type LogReader = Pick<RpcClient, 'call' | 'streamLogs'>;
 
 /** Hands out what the container of a job writes, once, also when the node starts it again. */
 export class JobOutput {
-  readonly #client: RpcClient;
+  readonly #client: LogReader;
   readonly #jobId: string;
   readonly #print: (entry: LogEntry) => Promise<void>;
   /** Where the next reading begins. */
   #since: string | undefined;
 
-  constructor(client: RpcClient, jobId: string, print: (entry: LogEntry) => Promise<void>) {
+  constructor(client: LogReader, jobId: string, print: (entry: LogEntry) => Promise<void>) {
     this.#client = client;
     this.#jobId = jobId;
     this.#print = print;
@@ -52,12 +56,15 @@ export class JobOutput {
     if (hasPrinted && follow) this.#since = await this.#afterLastLine();
   }
 
-  /** A start takes far longer than a millisecond, so nothing that comes after it is left out. */
+  /**
+   * The engine writes what comes on the two outputs side by side, so that the last line need not be the latest. A start
+   * takes far longer than a millisecond, so nothing that comes after it is left out.
+   */
   async #afterLastLine(): Promise<string | undefined> {
-    const params = { job_id: this.#jobId, tail: 1, timestamps: true };
+    const params = { job_id: this.#jobId, tail: LAST_LINES, timestamps: true };
     const { entries } = await this.#client.call('ContainerService.Logs', params);
-    const [time = ''] = (entries.at(-1)?.line ?? '').split(' ', 1);
-    const atMs = Date.parse(time);
-    return Number.isNaN(atMs) ? this.#since : new Date(atMs + 1).toISOString();
+    const timesMs = entries.map(({ line }) => Date.parse(line.split(' ', 1)[0] ?? ''));
+    const latestMs = Math.max(...timesMs.filter((timeMs) => !Number.isNaN(timeMs)));
+    return Number.isFinite(latestMs) ? new Date(latestMs + 1).toISOString() : this.#since;
   }
 }
